@@ -1,0 +1,1 @@
+"""Plumbline: the system of record for automated decisions."""

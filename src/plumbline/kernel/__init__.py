@@ -1,0 +1,1 @@
+"""What all rooms share. The kernel knows nothing of the rooms."""
