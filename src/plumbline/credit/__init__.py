@@ -1,0 +1,28 @@
+"""Credit scoring: an application in, a probability of default, a decision and its true reasons out."""
+
+from plumbline.kernel.room import Entry, Room
+
+room = Room(
+    name="credit",
+    title="Credit",
+    help="Credit scoring: train, score, explain, replay.",
+    tables="plumbline.credit.tables",
+    migrations="plumbline.credit.migrations",
+    commands={"credit": ("plumbline.credit.cli:credit", "Credit scoring: train, score one or a file, explain, replay.")},
+    router="plumbline.credit.api:router",
+    pages="plumbline.credit.pages:router",
+    templates="plumbline.credit",
+    entries=(Entry("credit", "Credit", "/credit", "credit", right="credit.read"),),
+    jobs={"credit.batch": "plumbline.credit.jobs:score_batch"},
+    model_kinds={"credit": "plumbline.credit.modelling.scorer:Scorer.load"},
+    findings="plumbline.credit.service:triage",
+    rights={
+        "credit.read": ("viewer", "analyst", "admin"),
+        "credit.score": ("analyst", "admin"),
+        "credit.batch": ("analyst", "admin"),
+        "credit.train": ("admin",),
+        "credit.approve": ("analyst", "admin"),
+    },
+    sdk="plumbline.credit.sdk:Credit",
+    demonstration="plumbline.credit.demonstration:chapter",
+)

@@ -1,0 +1,1 @@
+"""Features: declared once, fitted once, the same for one row and for a million."""

@@ -1,0 +1,46 @@
+"""Triggers on SQLite."""
+
+from __future__ import annotations
+
+_FIXED = ("id", "organization_id", "timestamp", "action", "actor_type", "user_id", "resource_type", "resource_id", "request_id",
+          "success", "actor_commitment", "content_commitment")  # fmt: skip
+_ACTOR = ("actor_id", "client_id", "ip_address", "session_id", "user_agent", "actor_salt")
+_CONTENT = ("details", "error_message", "new_values", "old_values", "content_salt")
+
+
+def _same(columns: tuple[str, ...]) -> str:
+    return " AND ".join(f"new.{c} IS old.{c}" for c in columns)
+
+
+def _blank(columns: tuple[str, ...]) -> str:
+    return " AND ".join(f"new.{c} IS NULL" for c in columns)
+
+
+_REFUSE = "BEGIN SELECT RAISE(ABORT, '{} is append-only'); END"
+_AUDIT = [
+    f"CREATE TRIGGER audit_log_update BEFORE UPDATE ON audit_log WHEN NOT ({_same(_FIXED)} AND (({_same(_ACTOR)}) OR ({_blank(_ACTOR)}))"
+    f" AND (({_same(_CONTENT)}) OR ({_blank(_CONTENT)}))) {_REFUSE.format('audit_log')}",
+    "CREATE TRIGGER audit_log_delete BEFORE DELETE ON audit_log WHEN NOT EXISTS (SELECT 1 FROM ledger_leaves l JOIN ledger_trees t"
+    " ON t.organization_id = l.organization_id WHERE l.entry_id = old.id AND l.leaf_index < t.pruned_below) "
+    + _REFUSE.format("audit_log"),
+    # INSERT OR REPLACE would pass the two above
+    "CREATE TRIGGER audit_log_replace BEFORE INSERT ON audit_log WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = new.id) "
+    + _REFUSE.format("audit_log"),
+    "CREATE TRIGGER audit_log_queue AFTER INSERT ON audit_log BEGIN INSERT INTO ledger_pending VALUES (new.organization_id, new.id); END",
+]
+_LEAVES = [
+    f"CREATE TRIGGER ledger_leaves_update BEFORE UPDATE ON ledger_leaves {_REFUSE.format('ledger_leaves')}",
+    f"CREATE TRIGGER ledger_leaves_delete BEFORE DELETE ON ledger_leaves {_REFUSE.format('ledger_leaves')}",
+]
+_NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+
+def of_table(table: str, *, timed: bool) -> list[str]:
+    made = list({"audit_log": _AUDIT, "ledger_leaves": _LEAVES}.get(table, []))
+    if timed:
+        # the second condition ends the recursion when two statements forget the time within one millisecond
+        made.append(
+            f"CREATE TRIGGER {table}_updated_at AFTER UPDATE ON {table} WHEN new.updated_at IS old.updated_at"
+            f" AND new.updated_at IS NOT {_NOW} BEGIN UPDATE {table} SET updated_at = {_NOW} WHERE id = new.id; END"  # noqa: S608
+        )
+    return made

@@ -1,0 +1,1 @@
+"""The kernel's migration history and Alembic's environment."""

@@ -1,0 +1,120 @@
+"""One use case = one transaction = one audit entry."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from plumbline.kernel.context import Context
+from plumbline.kernel.database import Database, WriteSession, new_id
+from plumbline.kernel.errors import PlumblineError
+from plumbline.kernel.ledger import entry
+from plumbline.kernel.ledger.tables import AuditEntry
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_INSERT = sa.insert(AuditEntry)
+
+
+class Act:
+    """A use case in progress.
+
+    Its block holds one transaction; when it ends, the one audit entry is written in it and both are committed. When it
+    raises, nothing is kept but an entry with ``success=false`` in a transaction of its own, and the error goes on::
+
+        with Act(database, context, "users.create", "user", right="users.manage") as act:
+            act.session.execute(…)
+            act.done(user_id, new={"username": name})
+
+    Secrets and bodies never enter an entry; ``old`` and ``new`` hold the changed fields only.
+    """
+
+    session: WriteSession
+
+    def __init__(self, database: Database, context: Context, action: str, resource_type: str, *, resource_id: UUID | None = None,
+                 right: str | None = None) -> None:  # fmt: skip
+        self.database, self.context = database, context
+        self.action, self.resource_type, self.resource_id = action, resource_type, resource_id
+        self.right = right
+        self.old: Any = None
+        self.new: Any = None
+        self.details: dict[str, Any] = {}
+        self._transaction: AbstractContextManager[WriteSession] | None = None
+
+    def done(self, resource_id: UUID | None = None, *, old: Any = None, new: Any = None, **details: Any) -> None:
+        """What the entry will say; may be called more than once, later words are added."""
+        self.resource_id = resource_id or self.resource_id
+        self.old = old if old is not None else self.old
+        self.new = new if new is not None else self.new
+        self.details.update(details)
+
+    def __enter__(self) -> Act:
+        if self.right is not None:
+            try:
+                self.context.require(self.right)
+            except PlumblineError as error:
+                self._failed(error)
+                raise
+        self._transaction = self.database.write(self.context.organization_id)
+        self.session = self._transaction.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        transaction = self._transaction
+        assert transaction is not None
+        if error is None:
+            try:
+                audit(self.session, self.context, self.action, self.resource_type, self.resource_id, old=self.old, new=self.new,
+                      details=self.details or None)  # fmt: skip
+            except BaseException as fault:
+                transaction.__exit__(type(fault), fault, fault.__traceback__)
+                raise
+            transaction.__exit__(None, None, None)
+            return
+        try:
+            transaction.__exit__(kind, error, trace)
+        except Exception as translated:  # a driver's error in our words
+            self._failed(translated)
+            raise
+        self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        """Say in the log that it was tried. A database that is away cannot take the entry: then the error alone is told."""
+        if not isinstance(error, Exception):
+            return  # the process is being stopped
+        text = str(error) if isinstance(error, PlumblineError) else type(error).__name__
+        try:
+            with self.database.write(self.context.organization_id) as session:
+                audit(session, self.context, self.action, self.resource_type, self.resource_id, details=self.details or None, error=text)
+        except PlumblineError as second:
+            if second.status != 503:
+                raise
+
+
+def audit(session: WriteSession, context: Context, action: str, resource_type: str, resource_id: UUID | None = None, *,
+          old: Any = None, new: Any = None, details: Any = None, error: str | None = None) -> UUID:  # fmt: skip
+    """Write one entry in the session's transaction; ids and salts are made here, always."""
+    actor_salt, content_salt = os.urandom(32), os.urandom(32)
+    actor = {
+        "actor_id": context.actor_id, "client_id": context.client_id, "ip_address": context.ip,
+        "session_id": context.session_id, "user_agent": context.user_agent,
+    }  # fmt: skip
+    content = {"details": details, "error_message": error, "new_values": new, "old_values": old}
+    key = new_id(context.now)
+    session.execute(
+        _INSERT,
+        {
+            "id": key, "organization_id": context.organization_id, "timestamp": context.now, "action": action,
+            "actor_type": context.actor_type, "user_id": context.user_id, "resource_type": resource_type,
+            "resource_id": resource_id, "request_id": context.request_id, "success": error is None,
+            **actor, "actor_salt": actor_salt, "actor_commitment": entry.commitment(actor_salt, entry.actor_message(**actor)),
+            **content, "content_salt": content_salt,
+            "content_commitment": entry.commitment(content_salt, entry.content_message(**content)),
+        },
+    )  # fmt: skip
+    return key

@@ -1,0 +1,15 @@
+"""Models: the registry, its files, and every decision they made."""
+
+from plumbline.kernel.room import Entry, Room
+
+part = Room(
+    name="models",
+    title="Models",
+    tables="plumbline.kernel.models.tables",
+    commands={"models": ("plumbline.kernel.models.cli:models", "Models: list, show, activate, roll back.")},
+    router="plumbline.kernel.models.api:router",
+    pages="plumbline.kernel.models.pages:router",
+    templates="plumbline.kernel.models",
+    entries=(Entry("models", "Models", "/models", "models", group="record", right="models.read"),),
+    rights={"models.read": ("viewer", "analyst", "admin"), "models.activate": ("admin",)},
+)
