@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from plumbline.kernel import canonical, clock
+from plumbline.kernel.database.types import Encoded
 
 quote = json.encoder.encode_basestring  # type: ignore[attr-defined]  # equals RFC 8785 string escaping
 
@@ -23,7 +24,10 @@ def _text(value: str | None) -> str:
 
 
 def _json(value: Any) -> str:
-    return "null" if value is None else canonical.dumps(value).decode()
+    """A JSON column: already canonical text (:class:`types.Encoded`), or a value."""
+    if value is None:
+        return "null"
+    return value.text if isinstance(value, Encoded) else canonical.dumps(value).decode()
 
 
 def actor_message(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from plumbline.kernel import canonical
 from plumbline.kernel.context import Context
-from plumbline.kernel.database import Database, WriteSession, new_id
+from plumbline.kernel.database import Database, WriteSession, new_id, types
 from plumbline.kernel.errors import PlumblineError
 from plumbline.kernel.ledger import entry
 from plumbline.kernel.ledger.tables import AuditEntry
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
 
 _INSERT = sa.insert(AuditEntry)
 
@@ -24,8 +23,9 @@ _INSERT = sa.insert(AuditEntry)
 class Act:
     """A use case in progress.
 
-    Its block holds one transaction; when it ends, the one audit entry is written in it and both are committed. When it
-    raises, nothing is kept but an entry with ``success=false`` in a transaction of its own, and the error goes on::
+    The transaction begins when its block first asks for the session, so that what is computed before holds no lock.
+    When the block ends, the one audit entry is written in the transaction and both are committed. When it raises,
+    nothing is kept but an entry with ``success=false`` in a transaction of its own, and the error goes on::
 
         with Act(database, context, "users.create", "user", right="users.manage") as act:
             act.session.execute(…)
@@ -33,8 +33,6 @@ class Act:
 
     Secrets and bodies never enter an entry; ``old`` and ``new`` hold the changed fields only.
     """
-
-    session: WriteSession
 
     def __init__(self, database: Database, context: Context, action: str, resource_type: str, *, resource_id: UUID | None = None,
                  right: str | None = None) -> None:  # fmt: skip
@@ -44,7 +42,15 @@ class Act:
         self.old: Any = None
         self.new: Any = None
         self.details: dict[str, Any] = {}
-        self._transaction: AbstractContextManager[WriteSession] | None = None
+        self._stack = ExitStack()
+        self._session: WriteSession | None = None
+
+    @property
+    def session(self) -> WriteSession:
+        """The act's transaction."""
+        if self._session is None:
+            self._session = self._stack.enter_context(self.database.write(self.context.organization_id))
+        return self._session
 
     def done(self, resource_id: UUID | None = None, *, old: Any = None, new: Any = None, **details: Any) -> None:
         """What the entry will say; may be called more than once, later words are added."""
@@ -60,28 +66,19 @@ class Act:
             except PlumblineError as error:
                 self._failed(error)
                 raise
-        self._transaction = self.database.write(self.context.organization_id)
-        self.session = self._transaction.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        transaction = self._transaction
-        assert transaction is not None
-        if error is None:
-            try:
+        try:
+            with self._stack:
+                if error is not None:
+                    raise error
                 audit(self.session, self.context, self.action, self.resource_type, self.resource_id, old=self.old, new=self.new,
                       details=self.details or None)  # fmt: skip
-            except BaseException as fault:
-                transaction.__exit__(type(fault), fault, fault.__traceback__)
+        except BaseException as raised:  # the block's own error, or a database's in our words
+            self._failed(raised)
+            if raised is not error:
                 raise
-            transaction.__exit__(None, None, None)
-            return
-        try:
-            transaction.__exit__(kind, error, trace)
-        except Exception as translated:  # a driver's error in our words
-            self._failed(translated)
-            raise
-        self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
         """Say in the log that it was tried. A database that is away cannot take the entry: then the error alone is told."""
@@ -104,7 +101,9 @@ def audit(session: WriteSession, context: Context, action: str, resource_type: s
         "actor_id": context.actor_id, "client_id": context.client_id, "ip_address": context.ip,
         "session_id": context.session_id, "user_agent": context.user_agent,
     }  # fmt: skip
-    content = {"details": details, "error_message": error, "new_values": new, "old_values": old}
+    content = {
+        "details": _encoded(details), "error_message": error, "new_values": _encoded(new), "old_values": _encoded(old),
+    }  # fmt: skip
     key = new_id(context.now)
     session.execute(
         _INSERT,
@@ -118,3 +117,8 @@ def audit(session: WriteSession, context: Context, action: str, resource_type: s
         },
     )  # fmt: skip
     return key
+
+
+def _encoded(value: Any) -> types.Encoded | None:
+    """Canonical once: the same text is committed to and stored."""
+    return None if value is None else types.Encoded(canonical.dumps(value).decode())

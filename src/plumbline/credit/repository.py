@@ -1,0 +1,37 @@
+"""Every query of the room's own table."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from plumbline.credit.tables import Review
+from plumbline.kernel.database import WriteSession, changed, one, page, scoped
+from plumbline.kernel.paging import Page, PageRequest
+
+
+def review(session: Session, organization_id: UUID, key: UUID) -> Review:
+    return one(session, scoped(Review, organization_id).where(Review.id == key), "review", key)
+
+
+def review_of(session: Session, organization_id: UUID, prediction_id: UUID) -> Review | None:
+    return session.scalars(scoped(Review, organization_id).where(Review.prediction_id == prediction_id)).first()
+
+
+def reviews(session: Session, organization_id: UUID, request: PageRequest, *, state: str | None = None) -> Page[Review]:
+    statement = scoped(Review, organization_id)
+    if state is not None:
+        statement = statement.where(Review.state == state)
+    return page(session, statement, Review, request)
+
+
+def insert_reviews(session: WriteSession, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(sa.insert(Review), rows)
+
+
+def update_review(session: WriteSession, organization_id: UUID, key: UUID, **values: Any) -> int:
+    return changed(session.execute(sa.update(Review).where(Review.organization_id == organization_id, Review.id == key).values(**values)))

@@ -1,0 +1,208 @@
+"""Files of applications: taken in, followed, cancelled, resumed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+
+from plumbline.credit.decision import TYPE
+from plumbline.credit.intake.readers import open_upload
+from plumbline.credit.intake.schema import Schema
+from plumbline.credit.results import REJECTS, RESULTS, RESULTS_PARQUET, Part, sha256_of, told
+from plumbline.credit.service.decisions import scorer_for
+from plumbline.credit.service.training import limits_of
+from plumbline.kernel.context import Context
+from plumbline.kernel.database import new_id
+from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, TooLarge, Where
+from plumbline.kernel.installation import Installation
+from plumbline.kernel.jobs import repository as job_rows
+from plumbline.kernel.jobs import service as jobs
+from plumbline.kernel.jobs.tables import OPEN, Job
+from plumbline.kernel.ledger.service import Act
+from plumbline.kernel.models import predictions
+from plumbline.kernel.models import repository as model_rows
+from plumbline.kernel.models.tables import Batch, Model, Prediction
+from plumbline.kernel.paging import Page, PageRequest
+
+KIND = "credit.batch"
+SUFFIXES = (".csv", ".parquet", ".zip", ".csv.gz", ".csv.zst", ".gz", ".zst", ".txt", ".tsv")
+DOWNLOADS = {"results": RESULTS, "results.parquet": RESULTS_PARQUET, "rejects": REJECTS}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch with its model and job. ``status`` is the effective one: a batch whose job has failed has failed."""
+
+    batch: Batch
+    model: Model
+    job: Job | None
+    status: str
+    error: str | None
+
+    @property
+    def rows_done(self) -> int:
+        return sum(part["rows"] for part in self.batch.extra.get("parts", []))
+
+    @property
+    def rejected(self) -> int:
+        return sum(part["rejected"] for part in self.batch.extra.get("parts", []))
+
+
+def folder_of(installation: Installation, batch_id: UUID) -> Path:
+    return installation.files / "batches" / str(batch_id)
+
+
+def submit_batch(installation: Installation, context: Context, path: Path, *, filename: str, model: str | None = None) -> BatchView:
+    """Store a file and queue its scoring: file, row and job exist together or not at all.
+
+    :param path: where the received bytes are; the file is moved.
+    :param filename: the sender's name for it; only its last part is kept.
+    """
+    with Act(installation.database, context, "credit.batch.submit", "batch", right="credit.batch") as act:
+        name = filename.replace("\\", "/").rsplit("/", 1)[-1].strip()[:255] or "upload"
+        where = Where(file=name)
+        size = path.stat().st_size
+        if not name.lower().endswith(SUFFIXES):
+            raise InvalidInput(f"'{name}' is no file of a kind that can be read.", where=where,
+                               remedy="Send CSV, Parquet, either of them as .gz or .zst, or a ZIP of linked tables.")  # fmt: skip
+        if size == 0:
+            raise InvalidInput("The file is empty.", where=where, remedy="Send a file with a header and rows.")
+        if size > installation.settings.max_upload_bytes:
+            raise TooLarge(f"The file has {size:,} bytes; the limit is {installation.settings.max_upload_bytes:,}.", where=where,
+                           remedy="Split it, or raise max_upload_bytes.")  # fmt: skip
+        chosen, _scorer, used = scorer_for(installation, context, model)
+        sha256 = sha256_of(path)
+        key = new_id(context.now)
+        act.resource_id = key
+        target = folder_of(installation, key) / f"upload{''.join(Path(name.lower()).suffixes[-2:])}"
+        with told(name):
+            target.parent.mkdir(parents=True)
+            shutil.move(path, target)
+        try:
+            same = predictions.batch_with_hash(act.session, context.organization_id, sha256, chosen.id, context.user_id)
+            predictions.insert_batch(
+                act.session, id=key, organization_id=context.organization_id, user_id=context.user_id, ml_model_id=chosen.id, job_id=None,
+                prediction_type=TYPE, filename=name, file_size=size, file_sha256=sha256, num_applications=None, status="pending",
+                upload_date=context.now, processing_started_at=None, processing_completed_at=None, error_message=None, results_file_path=None,
+                extra={"parts": [], "upload": target.name, "model_sha256": used.sha256, "same_as": str(same) if same else None},
+            )  # fmt: skip
+            job = jobs.enqueue(act.session, context, KIND, {"batch_id": str(key)}, subject_id=key, dedupe_key=str(key))
+            predictions.update_batch(act.session, context.organization_id, key, job_id=job)
+        except BaseException:
+            shutil.rmtree(target.parent, ignore_errors=True)
+            raise
+        act.done(key, new={"filename": name, "file_sha256": sha256, "file_size": size}, model_sha256=used.sha256, job=str(job))
+    return batch_of(installation, context, key)
+
+
+def batch_of(installation: Installation, context: Context, key: UUID) -> BatchView:
+    context.require("credit.read")
+    with installation.database.read(context.organization_id) as session:
+        batch = predictions.get_batch(session, context.organization_id, key)
+        if batch.prediction_type != TYPE:
+            raise NotFound(f"There is no credit batch '{key}'.", remedy="See: plumbline credit batch list")
+        model = model_rows.model(session, context.organization_id, batch.ml_model_id)
+        job = job_rows.job(session, context.organization_id, batch.job_id) if batch.job_id else None
+    return _view(batch, model, job)
+
+
+def _view(batch: Batch, model: Model, job: Job | None) -> BatchView:
+    status, error = batch.status, batch.error_message
+    if status in ("pending", "processing") and job is not None and job.state in ("failed", "cancelled"):
+        status, error = "failed", error or job.error or f"the job was {job.state}"
+    return BatchView(batch, model, job, status, error)
+
+
+def list_batches(installation: Installation, context: Context, request: PageRequest) -> Page[Batch]:
+    context.require("credit.read")
+    with installation.database.read(context.organization_id) as session:
+        return predictions.batches(session, context.organization_id, request, prediction_type=TYPE)
+
+
+def rows_of(installation: Installation, context: Context, key: UUID, request: PageRequest, *, level: str | None = None) -> Page[Prediction]:
+    """The decisions of a batch."""
+    context.require("credit.read")
+    with installation.database.read(context.organization_id) as session:
+        return predictions.page(session, context.organization_id, request, prediction_type=TYPE, batch_id=key, result=level)
+
+
+def download(installation: Installation, context: Context, key: UUID, which: str) -> tuple[Path, str]:
+    """A file of a finished batch and the name to save it under. Reading so many results is an act."""
+    with Act(installation.database, context, "credit.batch.download", "batch", resource_id=key, right="credit.read") as act:
+        view = batch_of(installation, context, key)
+        if which not in DOWNLOADS:
+            raise NotFound(f"There is no file '{which}'.", remedy=f"Ask for one of {', '.join(DOWNLOADS)}.")
+        path = folder_of(installation, key) / DOWNLOADS[which]
+        if view.status != "completed" or not path.exists():
+            raise Conflict("The results are not there yet.", remedy="Wait until the batch is completed.")
+        act.done(file=which, sha256=view.batch.extra["files"][DOWNLOADS[which]])
+        stem = Path(view.batch.filename).name.split(".")[0] or "batch"
+        return path, f"{stem}-{DOWNLOADS[which]}"
+
+
+def cancel_batch(installation: Installation, context: Context, key: UUID) -> BatchView:
+    """Stop after the present chunk; what is decided stays recorded, and the batch can be resumed."""
+    view = batch_of(installation, context, key)
+    if view.job is None or view.job.state not in OPEN:
+        raise Conflict(f"The batch is {view.status}.", remedy="There is nothing to cancel.")
+    if view.job.user_id != context.user_id:
+        context.require("jobs.manage")
+    jobs.cancel(installation, context, view.job.id)
+    return batch_of(installation, context, key)
+
+
+def resume_batch(installation: Installation, context: Context, key: UUID) -> BatchView:
+    """Go on where a failed or cancelled batch stopped; rows that are decided are not decided again."""
+    with Act(installation.database, context, "credit.batch.resume", "batch", resource_id=key, right="credit.batch") as act:
+        view = batch_of(installation, context, key)
+        if view.status != "failed" or view.job is None:
+            raise Conflict(f"The batch is {view.status}.", remedy="Only a failed or cancelled batch can be resumed.")
+        job_rows.requeue(act.session, context.organization_id, view.job.id)
+        predictions.update_batch(act.session, context.organization_id, key, status="pending", error_message=None)
+        act.done(old={"status": "failed", "error": view.error}, new={"status": "pending"}, rows_done=view.rows_done)
+    return batch_of(installation, context, key)
+
+
+def parts_of(batch: Batch) -> list[Part]:
+    return [Part(p["name"], p["rows"], p["rejected"]) for p in batch.extra["parts"]]
+
+
+def tables_of_row(installation: Installation, context: Context, prediction: Prediction, schema: Schema) -> dict[str, pl.DataFrame]:
+    """The stored input of one row of a batch, read again from the file it came in."""
+    assert prediction.batch_id is not None
+    assert prediction.batch_row is not None
+    with installation.database.read(context.organization_id) as session:
+        batch = predictions.get_batch(session, context.organization_id, prediction.batch_id)
+    path = folder_of(installation, batch.id) / batch.extra["upload"]
+    if not path.exists():
+        raise NotFound("The file this decision was made from is gone.", where=Where(file=batch.filename), remedy="Restore it from a backup.")
+    with open_upload(path, schema, scoring=True, filename=batch.filename, limits=limits_of(installation)) as upload:
+        for chunk in upload.chunks((prediction.batch_row - 1) // CHUNK_ROWS, CHUNK_ROWS):
+            at = chunk.positions.searchsorted(prediction.batch_row)
+            if at < len(chunk.positions) and chunk.positions[at] == prediction.batch_row:
+                return {schema.main.name: chunk.frame[int(at)], **upload.linked}
+            break
+    raise NotFound(f"Row {prediction.batch_row} is not in the file any more.", where=Where(file=batch.filename, row=prediction.batch_row))
+
+
+CHUNK_ROWS = 65_536
+
+
+def perform_batch(installation: Installation, claim: Any) -> None:
+    """The job's handler (kernel.jobs)."""
+    from plumbline.credit.service.performing import perform
+
+    perform(installation, claim)
+
+
+def incoming(installation: Installation) -> Path:
+    """A new path for bytes that are being received."""
+    folder = installation.files / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{os.getpid()}-{os.urandom(8).hex()}"
