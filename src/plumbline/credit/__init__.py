@@ -20,7 +20,7 @@ room = Room(
         "credit.read": ("viewer", "analyst", "admin"),
         "credit.score": ("analyst", "admin"),
         "credit.batch": ("analyst", "admin"),
-        "credit.train": ("admin",),
+        "credit.train": ("analyst", "admin"),
         "credit.approve": ("analyst", "admin"),
     },
     sdk="plumbline.credit.sdk:Credit",

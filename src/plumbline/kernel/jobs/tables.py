@@ -17,13 +17,14 @@ _OPEN = sa.text("state in ('queued', 'running')")
 
 
 class Job(TenantOwned, Table):
-    """``arguments`` holds ids only. Times that decide (due, lease) are seconds of the database's clock."""
+    """``arguments`` holds ids only. Times that decide (due, lease) are seconds of the database's clock; ``due_at`` is 0 for
+    "at once". ``token`` counts claims: who holds an older one has lost the job."""
 
     __tablename__ = "jobs"
     __table_args__ = options(
         one_of("state", *STATES),
         by_time("jobs"),
-        sa.Index("ix_jobs_due", "state", "priority", "due_at"),
+        sa.Index("ix_jobs_due", "state", "priority", "due_at", "id"),
         sa.Index("uq_jobs_dedupe_key", "organization_id", "kind", "dedupe_key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     )  # fmt: skip
 

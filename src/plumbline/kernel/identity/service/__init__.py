@@ -9,6 +9,7 @@ from plumbline.kernel.identity.service.organizations import (
     four_eyes,
     initialize,
     list_organizations,
+    mark,
     organization_of,
     system_context,
 )
@@ -28,6 +29,6 @@ from plumbline.kernel.identity.service.people import (
 __all__ = [
     "Initialized", "SignedIn", "authenticate_key", "authenticate_session", "change_own_password", "change_user", "create_key",
     "create_organization", "create_user", "cross", "end_sessions", "four_eyes", "initialize", "list_keys", "list_organizations",
-    "list_sessions", "list_users", "names_of", "once_link", "organization_of", "reset_password", "revoke_key", "sign_in", "sign_out",
+    "list_sessions", "list_users", "mark", "names_of", "once_link", "organization_of", "reset_password", "revoke_key", "sign_in", "sign_out",
     "system_context", "use_once_link", "user_named",
 ]  # fmt: skip

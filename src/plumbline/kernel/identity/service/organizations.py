@@ -37,15 +37,18 @@ def system_context(installation: Installation, organization_id: UUID, *, actor: 
 
 
 def initialize(installation: Installation, *, name: str, slug: str, username: str, email: str, password: str | None = None,
-               superuser: bool = True) -> Initialized:  # fmt: skip
+               superuser: bool = True, by: Context | None = None) -> Initialized:  # fmt: skip
     """Make an organization and its first administrator. In an installation that has one already, use a superuser's
-    :func:`create_organization`; tests and the demonstration call this more than once."""
+    :func:`create_organization`; tests and the demonstration call this more than once.
+
+    :param by: who makes it, so that the entry names the person; without one it is the program itself.
+    """
     now = installation.clock()
     _check(name, slug)
     chosen = password or passwords.generated()
     passwords.check_new(chosen, username=username)
     organization_id, user_id = new_id(now), new_id(now)
-    context = system_context(installation, organization_id)
+    context = replace(by, organization_id=organization_id) if by else system_context(installation, organization_id)
     with installation.database.write(organization_id) as session:
         _insert(session, organization_id, name, slug, context)
         from plumbline.kernel.identity.service.people import insert
@@ -60,7 +63,7 @@ def initialize(installation: Installation, *, name: str, slug: str, username: st
 def create_organization(installation: Installation, context: Context, *, name: str, slug: str, username: str, email: str) -> Initialized:
     """A further tenant, by a superuser; its first administrator's password is told once."""
     context.require("organizations.manage")
-    return initialize(installation, name=name, slug=slug, username=username, email=email, superuser=False)
+    return initialize(installation, name=name, slug=slug, username=username, email=email, superuser=False, by=context)
 
 
 def list_organizations(installation: Installation, context: Context) -> list[Organization]:
@@ -114,3 +117,16 @@ def _insert(session: Session, key: UUID, name: str, slug: str, context: Context)
         sa.insert(Organization),
         {"id": key, "name": name, "slug": slug, "is_active": True, "settings": {}, "created_at": context.now, "updated_at": context.now},
     )
+
+
+def mark(installation: Installation, context: Context, name: str, *, value: object) -> None:
+    """Write one of the organization's own settings (``four_eyes`` among them)."""
+    with Act(installation.database, context, "organizations.change", "organization", resource_id=context.organization_id,
+             right="organizations.manage") as act:  # fmt: skip
+        organization = repository.organization(act.session, context.organization_id)
+        assert organization is not None
+        changed = {**(organization.settings or {}), name: value}
+        act.session.execute(
+            sa.update(Organization).where(Organization.id == context.organization_id).values(settings=changed, updated_at=context.now)
+        )
+        act.done(old={name: (organization.settings or {}).get(name)}, new={name: value})

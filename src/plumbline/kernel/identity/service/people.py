@@ -62,6 +62,20 @@ def create_user(installation: Installation, context: Context, *, username: str, 
     return key
 
 
+def _governed(session: WriteSession, context: Context, key: UUID) -> User:
+    """A person whose account the caller may change: a superuser's only by a superuser, else an administrator of one
+    organization could take over all of them."""
+    user = repository.user(session, context.organization_id, key)
+    if user.is_superuser:
+        context.require("*")
+    return user
+
+
+def _own(context: Context, user_id: UUID) -> bool:
+    """Whether it is the person's own account. A key acts for its owner, within its scopes and no further."""
+    return context.actor_type == "user" and context.user_id == user_id
+
+
 def list_users(installation: Installation, context: Context, request: PageRequest) -> Page[User]:
     context.require("users.read")
     with installation.database.read(context.organization_id) as session:
@@ -86,7 +100,7 @@ def change_user(installation: Installation, context: Context, key: UUID, *, role
                 full_name: str | None = None) -> None:  # fmt: skip
     """Change role, name or activity. A changed role or a deactivation ends the person's sessions."""
     with Act(installation.database, context, "users.change", "user", resource_id=key, right="users.manage") as act:
-        user = repository.user(act.session, context.organization_id, key)
+        user = _governed(act.session, context, key)
         wanted: dict[str, Any] = {"role": role, "is_active": is_active, "full_name": full_name}
         changes = {name: value for name, value in wanted.items() if value is not None and value != getattr(user, name)}
         if role is not None and role not in ROLES:
@@ -108,7 +122,7 @@ def reset_password(installation: Installation, context: Context, key: UUID) -> s
     """A new password, told once; it must be changed at the next sign-in."""
     password = passwords.generated()
     with Act(installation.database, context, "users.reset_password", "user", resource_id=key, right="users.manage") as act:
-        user = repository.user(act.session, context.organization_id, key)
+        user = _governed(act.session, context, key)
         repository.update_user(act.session, context.organization_id, user.id, password_hash=passwords.hashed(password),
                                must_change_password=True, updated_at=context.now)  # fmt: skip
         act.done(sessions_ended=repository.end_sessions(act.session, context.organization_id, user_id=key))
@@ -117,8 +131,8 @@ def reset_password(installation: Installation, context: Context, key: UUID) -> s
 
 def change_own_password(installation: Installation, context: Context, *, current: str, new: str) -> None:
     """By the person; all other sessions end."""
-    if context.user_id is None:
-        raise Forbidden("Only a person has a password.")
+    if context.user_id is None or not _own(context, context.user_id):
+        raise Forbidden("Only a person has a password.", remedy="Sign in as the person.")
     with Act(installation.database, context, "users.change_password", "user", resource_id=context.user_id) as act:
         user = repository.user(act.session, context.organization_id, context.user_id)
         fits, _ = passwords.matches(current, user.password_hash)
@@ -137,7 +151,7 @@ def once_link(installation: Installation, context: Context, key: UUID) -> str:
     """A token that signs a person in a single time within 30 minutes; told once."""
     token = tokens.session_token()
     with Act(installation.database, context, "users.once_link", "user", resource_id=key, right="users.manage") as act:
-        user = repository.user(act.session, context.organization_id, key)
+        user = _governed(act.session, context, key)
         if not user.is_active:
             raise Conflict(f"'{user.username}' is not active.", remedy="Activate the person first.")
         repository.insert_session(
@@ -151,16 +165,19 @@ def once_link(installation: Installation, context: Context, key: UUID) -> str:
 
 def list_sessions(installation: Installation, context: Context, user_id: UUID) -> list[UserSession]:
     """One's own, or with the right to manage people anybody's."""
-    if user_id != context.user_id:
+    if not _own(context, user_id):
         context.require("users.manage")
     with installation.database.read(context.organization_id) as session:
+        repository.user(session, context.organization_id, user_id)
         return repository.sessions(session, context.organization_id, user_id)
 
 
 def end_sessions(installation: Installation, context: Context, user_id: UUID, session_id: UUID | None = None) -> int:
     """Sign a person out of one place or everywhere."""
-    right = None if user_id == context.user_id else "users.manage"
-    with Act(installation.database, context, "sessions.end", "user", resource_id=user_id, right=right) as act:
+    own = _own(context, user_id)
+    with Act(installation.database, context, "sessions.end", "user", resource_id=user_id, right=None if own else "users.manage") as act:
+        if not own:
+            _governed(act.session, context, user_id)
         ended = repository.end_sessions(act.session, context.organization_id, user_id=user_id, key=session_id)
         if session_id is not None and not ended:
             raise NotFound("There is no such sign-in.", remedy="List the sessions again.")

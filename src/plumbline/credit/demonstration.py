@@ -1,0 +1,134 @@
+"""The room's chapter: a portfolio, a model trained and activated, weeks of single decisions, a file, and reviews."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from plumbline.credit import service, synthetic
+from plumbline.credit.intake.schema import Schema
+from plumbline.credit.service.batches import incoming
+from plumbline.credit.service.training import limits_of
+from plumbline.demonstration import Chapter
+from plumbline.kernel.context import Context
+from plumbline.kernel.findings import service as findings
+from plumbline.kernel.installation import Installation
+from plumbline.kernel.jobs.service import run_inline
+from plumbline.kernel.models import service as models
+from plumbline.kernel.paging import PageRequest
+
+TRAINING, FILE = 5_000, 400
+A_DAY = 6
+ANALYST, ADMIN = "imke.brandt", "mara.voss"
+
+
+@dataclass
+class CreditChapter:
+    """Called to build; ``summary`` reads back what there is, ``show`` prints it."""
+
+    def __call__(self, chapter: Chapter) -> None:
+        house, clock = chapter.installation, chapter.clock
+        folder = chapter.folder / "portfolio"
+        chapter.told(f"  generating {TRAINING:,} applications with their history")
+        synthetic.write_stream(folder / "training", TRAINING, chapter.seed)
+        schema = Schema.load("home_credit")
+        clock.move(timedelta(hours=2))
+        chapter.told("  training a model")
+        found = service.check_files(folder / "training", schema, scoring=False, limits=limits_of(house))
+        model = service.train(house, chapter.person(ANALYST), tables=found.tables, schema=schema, seed=chapter.seed, source="portfolio/training")
+        clock.move(timedelta(hours=1))
+        models.activate(house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed.")
+        unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
+        ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
+        chapter.told(f"  deciding {A_DAY * chapter.days:,} applications it has not seen")
+        self._days(chapter, unseen, ids[: A_DAY * chapter.days])
+        chapter.told(f"  scoring a file of {FILE:,}")
+        self._file(chapter, unseen, ids[A_DAY * chapter.days :])
+        self._reviews(chapter)
+
+    def _days(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
+        rng = np.random.default_rng(chapter.seed)
+        gap = timedelta(days=chapter.days - 1) / max(1, len(ids))
+        for key in ids:
+            chapter.clock.move(gap * float(rng.uniform(0.4, 1.6)))
+            service.score(chapter.installation, chapter.person(ANALYST), synthetic.to_application_json(unseen, key))
+
+    def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
+        chapter.clock.move(timedelta(hours=3))
+        path = incoming(chapter.installation)
+        kept = set(ids)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, frame in unseen.tables.items():
+                mine = frame.filter(frame["SK_ID_CURR"].is_in(kept)) if "SK_ID_CURR" in frame.columns else frame
+                archive.writestr(f"{name}.csv", mine.drop("TARGET", strict=False).write_csv())
+        view = service.submit_batch(chapter.installation, chapter.person(ANALYST), path, filename="branch-north.zip")
+        assert view.batch.job_id is not None
+        run_inline(chapter.installation, view.batch.job_id)
+
+    def _reviews(self, chapter: Chapter) -> None:
+        house, clock = chapter.installation, chapter.clock
+        waiting = findings.list_findings(house, chapter.person(ANALYST), PageRequest(limit=12), state="open", room="credit").items
+        for number, finding in enumerate(reversed(list(waiting))):
+            clock.move(timedelta(minutes=7))
+            findings.take(house, chapter.person(ANALYST), finding.id)
+            if number % 3 == 0:
+                clock.move(timedelta(minutes=5))
+                findings.note(house, chapter.person(ANALYST), finding.id, "Asked the branch for the last three pay slips.")
+            if number % 2 == 0:
+                clock.move(timedelta(minutes=9))
+                findings.resolve(house, chapter.person(ANALYST), finding.id, note="Checked the documents; the decision stands.", decision="decline")
+
+    def summary(self, installation: Installation, context: Context) -> dict[str, Any]:
+        """The active model, the newest single decision with its reasons, the newest batch and some of its rows."""
+        model = models.active(installation, context, kind="credit")
+        batch = next(iter(service.list_batches(installation, context, PageRequest(limit=1)).items), None)
+        single = [p for p in service.list_decisions(installation, context, PageRequest(limit=500)).items if p.batch_id is None][:1]
+        rows = service.rows_of(installation, context, batch.id, PageRequest(limit=8)).items if batch is not None else []
+        return {
+            "model": {"name": model.name, "version": model.version, "sha256": model.extra["sha256"], "metrics": model.metrics,
+                      "threshold": model.extra["threshold"], "training_rows": model.extra["training"]["rows"]},
+            "decision": _plain(single[0]) if single else None,
+            "batch": None if batch is None else {"id": str(batch.id), "filename": batch.filename, "rows": batch.num_applications,
+                                                 "rejected": batch.extra.get("rejected"), "decisions": batch.extra.get("decisions")},
+            "rows": [_plain(p) for p in rows],
+        }  # fmt: skip
+
+    def show(self, told: dict[str, Any]) -> None:
+        """Print the summary for a person at a terminal."""
+        import typer
+
+        from plumbline.kernel.faces.cli import print_table
+
+        model = told["model"]
+        auc = model["metrics"].get("roc_auc")
+        typer.echo(f"\nModel {model['name']}@{model['version']} ({model['sha256'][:12]}…), trained on {model['training_rows']:,} synthetic "
+                   f"applications, AUC {auc:.3f} out of sample, declines from {model['threshold']:.2%}")  # fmt: skip
+        one = told["decision"]
+        if one:
+            typer.echo(f"\nOne application: {one['application']}, probability of default {one['probability']:.2%}, {one['decision']}")
+            for reason in one["texts"]:
+                typer.echo(f"  - {reason}")
+        batch = told["batch"]
+        if batch:
+            counts = ", ".join(f"{n} {word}" for word, n in sorted((batch["decisions"] or {}).items()))
+            typer.echo(f"\nOne file: {batch['filename']}, {batch['rows']} applications, {batch['rejected']} rejected: {counts}")
+        print_table(
+            ["application", "PD", "level", "decision", "reasons"],
+            [[r["application"], f"{r['probability']:.2%}", r["level"], r["decision"], ", ".join(r["reasons"])] for r in told["rows"]], right=("PD",),
+        )  # fmt: skip
+
+
+def _plain(prediction: Any) -> dict[str, Any]:
+    reasons = (prediction.explanation or {}).get("reasons", [])
+    return {
+        "id": str(prediction.id), "application": prediction.subject_id, "probability": prediction.probability,
+        "level": prediction.prediction_result, "decision": prediction.extra["decision"], "reasons": [r["code"] for r in reasons],
+        "texts": [r["text"] for r in reasons if r.get("text")],
+    }  # fmt: skip
+
+
+chapter = CreditChapter()

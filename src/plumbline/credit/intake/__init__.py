@@ -1,0 +1,1 @@
+"""Applications come in: schemas, files, faults named to the cell."""

@@ -1,0 +1,1 @@
+"""From a matrix to a decision with its reasons: training, exact contributions, calibration, policy, the artefact."""

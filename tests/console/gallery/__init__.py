@@ -1,0 +1,1 @@
+"""Every component of the console with sample content, for tests and for the eye."""

@@ -1,0 +1,123 @@
+"""Two organizations with the same content: whatever one asks, nothing of the other is seen, counted or changed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.orm import Session
+
+from plumbline.kernel.database import new_id
+from plumbline.kernel.errors import NotFound
+from plumbline.kernel.installation import Installation
+from plumbline.kernel.models import predictions, repository, service
+from plumbline.kernel.models.service import Evaluated
+from plumbline.kernel.paging import Page, PageRequest
+from tests.conftest import NOW, Firm
+from tests.kernel.models.scale import register
+
+pytestmark = pytest.mark.usefixtures("scale_room")
+SHA = "ab" * 32
+
+
+class Twin:
+    """One organization's ids; both hold the same names, subjects and hashes."""
+
+    def __init__(self, installation: Installation, firm: Firm) -> None:
+        self.org = firm.id
+        model = register(installation, firm.admin, evaluations=[Evaluated("test", 5, metrics={"mae": 0.5})])
+        self.model = service.activate(installation, firm.admin, model.id, reason="twin").id
+        self.batch, self.prediction = new_id(NOW), new_id(NOW)
+        with installation.database.write(firm.id) as session:
+            predictions.insert_batch(session, id=self.batch, organization_id=firm.id, user_id=None, ml_model_id=self.model,
+                                     prediction_type="scale", filename="a.csv", file_size=1, file_sha256=SHA, status="pending",
+                                     upload_date=NOW, extra={})  # fmt: skip
+            predictions.insert_one(session, id=self.prediction, organization_id=firm.id, prediction_type="scale", subject_id="S",
+                                   content=None, prediction_result="low", probability=0.5, features=None, ml_model_id=self.model,
+                                   batch_id=self.batch, extra={}, created_at=NOW)  # fmt: skip
+            self.evaluation = repository.evaluations(session, firm.id, self.model)[0].id
+
+
+def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
+    """Every reading function of the two repositories, asked in one organization with ids of another."""
+    every = PageRequest()
+    asked = {
+        "model": lambda: repository.model(session, org, of.model),
+        "version": lambda: repository.version(session, org, "scale", "1"),
+        "live": lambda: repository.live(session, org),
+        "newest": lambda: repository.newest(session, org, "scale"),
+        "find": lambda: repository.find(session, org, str(of.model)),
+        "models": lambda: repository.models(session, org, every),
+        "versions": lambda: repository.versions(session, org, "scale"),
+        "outlines": lambda: repository.outlines(session, org),
+        "models_of": lambda: list(repository.models_of(session, org, [of.model]).values()),
+        "numbers": lambda: repository.numbers(session, org, "scale"),
+        "evaluations": lambda: repository.evaluations(session, org, of.model),
+        "metrics": lambda: [m for m in repository.metrics(session, org, [of.evaluation]).values() if m],
+        "history": lambda: repository.history(session, org, [of.model]),
+        "get": lambda: predictions.get(session, org, of.prediction),
+        "page": lambda: predictions.page(session, org, every, batch_id=of.batch),
+        "per_day": lambda: predictions.per_day(session, org, batch_id=of.batch),
+        "per_result": lambda: list(predictions.per_result(session, org, batch_id=of.batch).values()),
+        "histogram": lambda: [n for n in predictions.histogram(session, org, batch_id=of.batch) if n],
+        "get_batch": lambda: predictions.get_batch(session, org, of.batch),
+        "batches": lambda: predictions.batches(session, org, every),
+        "batch_with_hash": lambda: predictions.batch_with_hash(session, org, SHA, of.model, None),
+        "model_of": lambda: predictions.model_of(session, org, of.model),
+    }  # fmt: skip
+    found = {}
+    for name, ask in asked.items():
+        try:
+            answer = ask()
+        except NotFound:
+            answer = None
+        found[name] = list(answer.items) if isinstance(answer, Page) else answer
+    return found
+
+
+BY_NAME = {"version", "live", "newest", "models", "versions", "outlines", "numbers", "batches"}
+"""Asked without an id: these find one's own twin."""
+
+
+def test_every_reading_function_is_asked() -> None:
+    writing = {"insert_model", "insert_evaluation", "insert_metrics", "retire", "put_in_service", "insert_one", "insert_many", "insert_batch",
+               "update_batch", "record_of", "record_bytes", "check_record"}  # fmt: skip
+    public = {
+        name
+        for module in (repository, predictions)
+        for name, thing in vars(module).items()
+        if callable(thing) and not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__ and not isinstance(thing, type)
+    }
+    never = type("Nothing", (), {"org": UUID(int=0), "model": UUID(int=0), "batch": UUID(int=0), "prediction": UUID(int=0), "evaluation": UUID(int=0)})
+
+    class Silent:
+        def __getattr__(self, _name: str) -> Any:
+            raise NotFound("asked")
+
+    assert set(questions(Silent(), UUID(int=0), never())) == public - writing  # type: ignore[arg-type]
+
+
+def test_nothing_of_a_twin_is_seen(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+    mine, theirs = Twin(installation, firm), Twin(installation, other_firm)
+    with installation.database.read(firm.id) as session:
+        own = questions(session, firm.id, mine)
+        assert all(own.values()), {name for name, answer in own.items() if not answer}
+        for name, answer in questions(session, firm.id, theirs).items():
+            for one in (answer if isinstance(answer, list) else [answer] if answer is not None else []):
+                assert name in BY_NAME, name
+                assert getattr(one, "id", mine.model) in (mine.model, mine.batch)
+
+
+def test_nothing_of_a_twin_is_changed(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+    Twin(installation, firm)
+    theirs = Twin(installation, other_firm)
+    with installation.database.write(firm.id) as session:
+        assert repository.retire(session, firm.id, theirs.model) == 0
+        assert repository.put_in_service(session, firm.id, theirs.model, deployed_at=NOW, extra={}) == 0
+        assert predictions.update_batch(session, firm.id, theirs.batch, status="failed") == 0
+    with pytest.raises(NotFound):
+        service.activate(installation, firm.admin, theirs.model, reason="not mine")
+    with installation.database.read(other_firm.id) as session:
+        assert repository.model(session, other_firm.id, theirs.model).is_active
+        assert predictions.get_batch(session, other_firm.id, theirs.batch).status == "pending"
