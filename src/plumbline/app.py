@@ -18,6 +18,7 @@ from plumbline.kernel.errors import Forbidden
 from plumbline.kernel.faces.asgi import Metrics, Requests
 from plumbline.kernel.faces.http import ERRORS, Problem, install_errors
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.lifecycle.api import root
 
 
 def create_app(installation: Installation, *, close: bool = False) -> FastAPI:
@@ -46,12 +47,14 @@ def create_app(installation: Installation, *, close: bool = False) -> FastAPI:
         if part.pages:
             app.include_router(room.load(part.pages), include_in_schema=False)
     app.include_router(overview.router, include_in_schema=False)
-    views.install(app)
+    app.include_router(root)
     install_errors(app)
     metrics = Metrics()
     _add_metrics(app, metrics)
+    # the last one added is the outermost: headers stand on every answer, also on those of the limits
     app.add_middleware(Requests, metrics=metrics, largest_request=installation.settings.max_request_bytes,
                        largest_file=installation.settings.max_upload_bytes)  # fmt: skip
+    views.install(app)
     _document_problems(app)
     return app
 

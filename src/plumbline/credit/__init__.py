@@ -8,7 +8,9 @@ room = Room(
     help="Credit scoring: train, score, explain, replay.",
     tables="plumbline.credit.tables",
     migrations="plumbline.credit.migrations",
-    commands={"credit": ("plumbline.credit.cli:credit", "Credit scoring: train, score one or a file, explain, replay.")},
+    commands={
+        "credit": ("plumbline.credit.cli:credit", "Credit scoring: train, score one or a file, explain, replay.")
+    },
     router="plumbline.credit.api:router",
     pages="plumbline.credit.pages:router",
     templates="plumbline.credit",

@@ -63,7 +63,9 @@ class ScoreOut(BaseModel):
     threshold: float
     points: float
     reasons: list[ReasonOut]
-    flags: list[str] = Field(description="What is unusual about the data: unseen:, outside:, missing: FEATURE, or sparse.")
+    flags: list[str] = Field(
+        description="What is unusual about the data: unseen:, outside:, missing: FEATURE, or sparse."
+    )
     model: dict[str, str]
     processing_time_ms: float
 
@@ -149,8 +151,12 @@ def list_credit_decisions(
     house: House, caller: Caller, limit: int | None = None, cursor: str | None = None, subject_id: str | None = None,
     risk_level: Annotated[str | None, Query(pattern="^(Low|Medium|High)$")] = None, batch_id: UUID | None = None,
 ) -> PredictionPage:  # fmt: skip
-    page = service.list_decisions(house, caller, PageRequest.parse(limit, cursor), subject_id=subject_id, level=risk_level, batch_id=batch_id)
-    return PredictionPage(items=[PredictionOut(**listed(p)) for p in page.items], next=page.next, total=page.total_text or None)
+    page = service.list_decisions(
+        house, caller, PageRequest.parse(limit, cursor), subject_id=subject_id, level=risk_level, batch_id=batch_id
+    )
+    return PredictionPage(
+        items=[PredictionOut(**listed(p)) for p in page.items], next=page.next, total=page.total_text or None
+    )
 
 
 def listed(p: Any) -> dict[str, Any]:
@@ -236,7 +242,9 @@ def get_credit_batch(house: House, caller: Caller, batch_id: UUID) -> BatchOut:
     return shown(service.batch_of(house, caller, batch_id))
 
 
-@router.get("/batches/{batch_id}/{which}", summary="Download results, results.parquet or rejects", response_class=FileResponse)
+@router.get(
+    "/batches/{batch_id}/{which}", summary="Download results, results.parquet or rejects", response_class=FileResponse
+)
 def download_credit_batch(house: House, caller: Caller, batch_id: UUID, which: str) -> FileResponse:
     path, name = batches.download(house, caller, batch_id, which)
     media = "text/csv; charset=utf-8" if path.suffix == ".csv" else "application/vnd.apache.parquet"

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
-from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_facts, print_json, print_page, print_table, progress
+from plumbline.kernel.faces.cli import (
+    Cursor,
+    Json,
+    Limit,
+    invocation,
+    print_facts,
+    print_json,
+    print_page,
+    print_table,
+    progress,
+)
 
 credit = typer.Typer(no_args_is_help=True, help="Credit scoring: train, score one or a file, explain, replay.")
 schemas = typer.Typer(no_args_is_help=True, help="Schema files: what a data set's columns mean.")
 batch = typer.Typer(no_args_is_help=True, help="Files of applications.")
 credit.add_typer(schemas, name="schema")
 credit.add_typer(batch, name="batch")
+
+
+class Format(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+
 
 SchemaName = Annotated[str, typer.Option("--schema", help="A schema file, or the name of one that is shipped.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
@@ -25,9 +42,11 @@ Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same 
 @credit.command()
 def generate(
     folder: Annotated[Path, typer.Argument(help="Where to write the seven tables.")],
-    applications: Annotated[int, typer.Option("--applications", "-n", min=1, max=2_000_000, help="How many applications.")] = 10_000,
+    applications: Annotated[
+        int, typer.Option("--applications", "-n", min=1, max=2_000_000, help="How many applications.")
+    ] = 10_000,
     seed: Seed = 1,
-    form: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
+    form: Annotated[Format, typer.Option("--format", help="Kind of the files.")] = Format.csv,
     default_rate: Annotated[float, typer.Option(min=0.001, max=0.9, help="Share of defaults.")] = 0.0807,
     labelled: Annotated[bool, typer.Option("--labelled/--unlabelled", help="With or without the outcome.")] = True,
     faults: Annotated[bool, typer.Option("--faults", help="Put faulty rows in, to see them rejected.")] = False,
@@ -36,9 +55,15 @@ def generate(
     """Make a synthetic portfolio with known truth: seven linked tables, written chunk by chunk."""
     from plumbline.credit import synthetic
 
-    if form not in ("csv", "parquet"):
-        raise typer.BadParameter("choose csv or parquet", param_hint="--format")
-    report = synthetic.write_stream(folder, applications, seed, format=form, labelled=labelled, default_rate=default_rate, faults=faults or None)
+    report = synthetic.write_stream(
+        folder,
+        applications,
+        seed,
+        format=form.value,
+        labelled=labelled,
+        default_rate=default_rate,
+        faults=faults or None,
+    )
     facts = {"folder": str(folder), **report.to_dict()}
     if not as_json:
         facts |= {"tables": ", ".join(f"{n} {rows:,}" for n, rows in report.rows.items())}
@@ -69,7 +94,9 @@ def check(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(exists=True, help="A file, a ZIP or a folder of tables.")],
     schema: SchemaName = "home_credit",
-    scoring: Annotated[bool, typer.Option("--scoring/--training", help="As input of scoring, or of training (with the label).")] = False,
+    scoring: Annotated[
+        bool, typer.Option("--scoring/--training", help="As input of scoring, or of training (with the label).")
+    ] = False,
     rejects: Annotated[Path | None, typer.Option("--rejects", help="Write the rejected rows here (CSV).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -110,8 +137,12 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the model; default: the schema's.")] = None,
     seed: Seed = 42,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the learner; part of what makes a hash.")] = 1,
-    searched: Annotated[bool, typer.Option("--search", help="Choose among twelve settings by cross-validation.")] = False,
-    protected: Annotated[bool, typer.Option("--use-protected", help="Also learn from protected attributes (recorded).")] = False,
+    searched: Annotated[
+        bool, typer.Option("--search", help="Choose among twelve settings by cross-validation.")
+    ] = False,
+    protected: Annotated[
+        bool, typer.Option("--use-protected", help="Also learn from protected attributes (recorded).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model and register it. It decides nothing before it is activated."""
@@ -126,7 +157,9 @@ def train(
     for warning in found.warnings:
         typer.echo(f"  {warning}", err=True)
     if found.rejected_rows:
-        typer.echo(f"  {found.rejected_rows:,} of {found.rows:,} rows were rejected: see plumbline credit check", err=True)
+        typer.echo(
+            f"  {found.rejected_rows:,} of {found.rows:,} rows were rejected: see plumbline credit check", err=True
+        )
     with progress("training"):
         model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
                               searched=searched, exclude_protected=not protected, source=path.name)  # fmt: skip
@@ -144,7 +177,9 @@ def train(
 def score(
     context: typer.Context,
     file: Annotated[str, typer.Argument(help="A JSON file with one application, or - for standard input.")],
-    model: Annotated[str | None, typer.Option("--model", help="Name, name@version or id; default: the active one.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Name, name@version or id; default: the active one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Decide one application and record it."""
@@ -158,10 +193,18 @@ def score(
     elif Path(file).is_file():
         data = Path(file).read_bytes()
     else:
-        raise NotFound(f"There is no file '{file}'.", where=Where(file=file), remedy="Give the path of a JSON file, or - for standard input.")
+        raise NotFound(
+            f"There is no file '{file}'.",
+            where=Where(file=file),
+            remedy="Give the path of a JSON file, or - for standard input.",
+        )
     payload = canonical.loads(data)
     if not isinstance(payload, dict):
-        raise InvalidInput("An application is a JSON object.", where=Where(file=file), remedy='Send {"application": {…}, "bureau": […], …}.')
+        raise InvalidInput(
+            "An application is a JSON object.",
+            where=Where(file=file),
+            remedy='Send {"application": {…}, "bureau": […], …}.',
+        )
     if model is not None:
         payload = {**payload, "model": model}
     answer = service.score(called.installation, called.context, payload)
@@ -177,7 +220,10 @@ def score(
 
 
 def print_reasons(reasons: list[dict[str, Any]]) -> None:
-    rows = [[i, r["code"], r.get("text"), r.get("value"), r.get("typical"), f"{r['contribution']:+.3f}"] for i, r in enumerate(reasons, 1)]
+    rows = [
+        [i, r["code"], r.get("text"), r.get("value"), r.get("typical"), f"{r['contribution']:+.3f}"]
+        for i, r in enumerate(reasons, 1)
+    ]
     print_table(["#", "reason", "what it means", "value", "typical", "log-odds"], rows, right=("#", "log-odds"), title="\nReasons",
                 empty="No reason speaks against this application.")  # fmt: skip
 
@@ -212,7 +258,9 @@ def key_of(text: str) -> UUID:
 
 
 @credit.command()
-def explain(context: typer.Context, prediction: Annotated[str, typer.Argument(help="Id of a decision.")], as_json: Json = False) -> None:
+def explain(
+    context: typer.Context, prediction: Annotated[str, typer.Argument(help="Id of a decision.")], as_json: Json = False
+) -> None:
     """Show what moved a score: every reason group's exact contribution."""
     from plumbline.credit import service
 
@@ -222,12 +270,16 @@ def explain(context: typer.Context, prediction: Annotated[str, typer.Argument(he
         print_json(found)
         return
     groups = sorted(found["groups"].items(), key=lambda g: -abs(g[1]))
-    print_table(["reason group", "log-odds"], [[code, f"{value:+.4f}"] for code, value in groups if value], right=("log-odds",))
+    print_table(
+        ["reason group", "log-odds"], [[code, f"{value:+.4f}"] for code, value in groups if value], right=("log-odds",)
+    )
     typer.echo(f"base {found['base']:+.4f}, sum {found['base'] + sum(found['groups'].values()):+.4f}")
 
 
 @credit.command()
-def replay(context: typer.Context, prediction: Annotated[str, typer.Argument(help="Id of a decision.")], as_json: Json = False) -> None:
+def replay(
+    context: typer.Context, prediction: Annotated[str, typer.Argument(help="Id of a decision.")], as_json: Json = False
+) -> None:
     """Run the stored model on the stored input again. Exit code 3 if anything differs."""
     from plumbline.credit import service
 
@@ -245,8 +297,12 @@ def replay(context: typer.Context, prediction: Annotated[str, typer.Argument(hel
 @batch.command("run")
 def batch_run(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(exists=True, help="CSV, Parquet, .gz, .zst, a ZIP of linked tables, or a folder of them.")],
-    model: Annotated[str | None, typer.Option("--model", help="Name, name@version or id; default: the active one.")] = None,
+    path: Annotated[
+        Path, typer.Argument(exists=True, help="CSV, Parquet, .gz, .zst, a ZIP of linked tables, or a folder of them.")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Name, name@version or id; default: the active one.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Copy the results (CSV) here.")] = None,
     rejects: Annotated[Path | None, typer.Option("--rejects", help="Copy the rejected rows (CSV) here.")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="Leave the work to a worker.")] = False,
@@ -275,7 +331,9 @@ def batch_run(
     finish(context, view.batch.id, out, rejects, queue=queue, as_json=as_json)
 
 
-def finish(context: typer.Context, key: UUID, out: Path | None, rejects: Path | None, *, queue: bool, as_json: bool) -> None:
+def finish(
+    context: typer.Context, key: UUID, out: Path | None, rejects: Path | None, *, queue: bool, as_json: bool
+) -> None:
     """Work the batch's job off here (unless a worker shall), then say what came out."""
     import shutil
 
@@ -308,7 +366,9 @@ def show_batch(view: Any, *, as_json: bool) -> None:
     summary = facts.pop("summary")
     facts["model"] = f"{facts['model']['name']}@{facts['model']['version']}"
     facts |= {k: summary.get(k) for k in ("scored", "mean_probability") if k in summary}
-    facts |= {k: ", ".join(f"{n} {c:,}" for n, c in summary[k].items()) for k in ("levels", "decisions") if k in summary}
+    facts |= {
+        k: ", ".join(f"{n} {c:,}" for n, c in summary[k].items()) for k in ("levels", "decisions") if k in summary
+    }
     print_facts(facts, as_json=False)
     for warning in summary.get("warnings", []):
         typer.echo(f"  {warning}")
@@ -328,7 +388,9 @@ def batch_list(context: typer.Context, limit: Limit = 50, cursor: Cursor = None,
 
 
 @batch.command("status")
-def batch_status(context: typer.Context, key: Annotated[str, typer.Argument(help="Id of a batch.")], as_json: Json = False) -> None:
+def batch_status(
+    context: typer.Context, key: Annotated[str, typer.Argument(help="Id of a batch.")], as_json: Json = False
+) -> None:
     """Show how far a batch is and what came out."""
     from plumbline.credit import service
 
@@ -354,7 +416,9 @@ def batch_resume(
 
 
 @batch.command("cancel")
-def batch_cancel(context: typer.Context, key: Annotated[str, typer.Argument(help="Id of a batch.")], as_json: Json = False) -> None:
+def batch_cancel(
+    context: typer.Context, key: Annotated[str, typer.Argument(help="Id of a batch.")], as_json: Json = False
+) -> None:
     """Stop a batch after its present chunk."""
     from plumbline.credit import service
 

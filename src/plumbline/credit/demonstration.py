@@ -39,9 +39,18 @@ class CreditChapter:
         clock.move(timedelta(hours=2))
         chapter.told("  training a model")
         found = service.check_files(folder / "training", schema, scoring=False, limits=limits_of(house))
-        model = service.train(house, chapter.person(ANALYST), tables=found.tables, schema=schema, seed=chapter.seed, source="portfolio/training")
+        model = service.train(
+            house,
+            chapter.person(ANALYST),
+            tables=found.tables,
+            schema=schema,
+            seed=chapter.seed,
+            source="portfolio/training",
+        )
         clock.move(timedelta(hours=1))
-        models.activate(house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed.")
+        models.activate(
+            house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed."
+        )
         unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
         ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
         chapter.told(f"  deciding {A_DAY * chapter.days:,} applications it has not seen")
@@ -71,22 +80,34 @@ class CreditChapter:
 
     def _reviews(self, chapter: Chapter) -> None:
         house, clock = chapter.installation, chapter.clock
-        waiting = findings.list_findings(house, chapter.person(ANALYST), PageRequest(limit=12), state="open", room="credit").items
+        waiting = findings.list_findings(
+            house, chapter.person(ANALYST), PageRequest(limit=12), state="open", room="credit"
+        ).items
         for number, finding in enumerate(reversed(list(waiting))):
             clock.move(timedelta(minutes=7))
             findings.take(house, chapter.person(ANALYST), finding.id)
             if number % 3 == 0:
                 clock.move(timedelta(minutes=5))
-                findings.note(house, chapter.person(ANALYST), finding.id, "Asked the branch for the last three pay slips.")
+                findings.note(
+                    house, chapter.person(ANALYST), finding.id, "Asked the branch for the last three pay slips."
+                )
             if number % 2 == 0:
                 clock.move(timedelta(minutes=9))
-                findings.resolve(house, chapter.person(ANALYST), finding.id, note="Checked the documents; the decision stands.", decision="decline")
+                findings.resolve(
+                    house,
+                    chapter.person(ANALYST),
+                    finding.id,
+                    note="Checked the documents; the decision stands.",
+                    decision="decline",
+                )
 
     def summary(self, installation: Installation, context: Context) -> dict[str, Any]:
         """The active model, the newest single decision with its reasons, the newest batch and some of its rows."""
         model = models.active(installation, context, kind="credit")
         batch = next(iter(service.list_batches(installation, context, PageRequest(limit=1)).items), None)
-        single = [p for p in service.list_decisions(installation, context, PageRequest(limit=500)).items if p.batch_id is None][:1]
+        single = [
+            p for p in service.list_decisions(installation, context, PageRequest(limit=500)).items if p.batch_id is None
+        ][:1]
         rows = service.rows_of(installation, context, batch.id, PageRequest(limit=8)).items if batch is not None else []
         return {
             "model": {"name": model.name, "version": model.version, "sha256": model.extra["sha256"], "metrics": model.metrics,
@@ -109,13 +130,17 @@ class CreditChapter:
                    f"applications, AUC {auc:.3f} out of sample, declines from {model['threshold']:.2%}")  # fmt: skip
         one = told["decision"]
         if one:
-            typer.echo(f"\nOne application: {one['application']}, probability of default {one['probability']:.2%}, {one['decision']}")
+            typer.echo(
+                f"\nOne application: {one['application']}, probability of default {one['probability']:.2%}, {one['decision']}"
+            )
             for reason in one["texts"]:
                 typer.echo(f"  - {reason}")
         batch = told["batch"]
         if batch:
             counts = ", ".join(f"{n} {word}" for word, n in sorted((batch["decisions"] or {}).items()))
-            typer.echo(f"\nOne file: {batch['filename']}, {batch['rows']} applications, {batch['rejected']} rejected: {counts}")
+            typer.echo(
+                f"\nOne file: {batch['filename']}, {batch['rows']} applications, {batch['rejected']} rejected: {counts}"
+            )
         print_table(
             ["application", "PD", "level", "decision", "reasons"],
             [[r["application"], f"{r['probability']:.2%}", r["level"], r["decision"], ", ".join(r["reasons"])] for r in told["rows"]], right=("PD",),

@@ -34,4 +34,8 @@ def insert_reviews(session: WriteSession, rows: list[dict[str, Any]]) -> None:
 
 
 def update_review(session: WriteSession, organization_id: UUID, key: UUID, **values: Any) -> int:
-    return changed(session.execute(sa.update(Review).where(Review.organization_id == organization_id, Review.id == key).values(**values)))
+    return changed(
+        session.execute(
+            sa.update(Review).where(Review.organization_id == organization_id, Review.id == key).values(**values)
+        )
+    )

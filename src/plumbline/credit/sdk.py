@@ -30,7 +30,9 @@ class Credit:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def train(self, data: str | Path | Tables | Any, *, schema: str | Path | Schema = "home_credit", **options: Any) -> Model:
+    def train(
+        self, data: str | Path | Tables | Any, *, schema: str | Path | Schema = "home_credit", **options: Any
+    ) -> Model:
         """Train and register a model from files or frames with outcomes; ``options`` as :func:`service.train`."""
         declared = schema if isinstance(schema, Schema) else Schema.load(schema)
         house = self._workspace.installation

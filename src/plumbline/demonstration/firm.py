@@ -184,5 +184,5 @@ def _built(installation: Installation, clock: HistoryClock, settings: Settings, 
             room.load(part.demonstration)(chapter)
     clock.catch_up()
     context = firm_context(installation)
-    identity.mark(installation, context, MARK, value=True)
+    identity.change_settings(installation, context, **{MARK: True})
     return Built(installation, made.user_id, _summary(installation, context))

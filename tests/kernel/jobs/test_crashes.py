@@ -13,7 +13,9 @@ from tests.conftest import Server
 from tests.kernel.jobs.workshop import Workshop, until
 
 
-def under_kills(workshop: Workshop, *, jobs: int, kills: int, progress: Callable[[], int], whole: int, lease: float, within: float) -> None:
+def under_kills(
+    workshop: Workshop, *, jobs: int, kills: int, progress: Callable[[], int], whole: int, lease: float, within: float
+) -> None:
     """Two workers until all jobs have ended; one of them is killed each time another share of the work is done."""
     chance = random.Random(kills)
     workers = {name: workshop.start(name, lease=lease) for name in ("a", "b")}
@@ -27,7 +29,9 @@ def under_kills(workshop: Workshop, *, jobs: int, kills: int, progress: Callable
 
 def all_rows_once(workshop: Workshop, *, jobs: int, chunks: int, rows: int) -> None:
     assert workshop.states() == {"done": jobs}
-    assert workshop.ask("SELECT count(*), count(DISTINCT job), min(n), max(n) FROM job_rows") == [(jobs * chunks * rows, jobs, 0, chunks * rows - 1)]
+    assert workshop.ask("SELECT count(*), count(DISTINCT job), min(n), max(n) FROM job_rows") == [
+        (jobs * chunks * rows, jobs, 0, chunks * rows - 1)
+    ]
     assert workshop.ask("SELECT min(done), max(done) FROM jobs") == [(chunks * rows, chunks * rows)]
     assert workshop.entries() == {("jobs.done", 1): jobs}
 
@@ -36,9 +40,13 @@ def all_rows_once(workshop: Workshop, *, jobs: int, chunks: int, rows: int) -> N
     ("jobs", "chunks", "rows", "kills"),
     [(6, 12, 10, 3), pytest.param(12, 80, 100, 14, marks=pytest.mark.slow)],
 )
-def test_jobs_of_many_chunks_survive_kills_with_every_row_once(workshop: Workshop, jobs: int, chunks: int, rows: int, kills: int) -> None:
+def test_jobs_of_many_chunks_survive_kills_with_every_row_once(
+    workshop: Workshop, jobs: int, chunks: int, rows: int, kills: int
+) -> None:
     workshop.add("batch", jobs, chunks=chunks, rows=rows, pause=0.02, max_attempts=100)
-    under_kills(workshop, jobs=jobs, kills=kills, progress=workshop.rows, whole=jobs * chunks * rows, lease=0.5, within=120)
+    under_kills(
+        workshop, jobs=jobs, kills=kills, progress=workshop.rows, whole=jobs * chunks * rows, lease=0.5, within=120
+    )
     all_rows_once(workshop, jobs=jobs, chunks=chunks, rows=rows)
     assert workshop.ask("SELECT max(attempts) > 1 FROM jobs")[0][0]  # the kills did hit running jobs
 
@@ -92,7 +100,9 @@ def test_a_job_that_kills_its_worker_each_time_ends_failed_and_others_are_done(w
     until(ended)
     assert workshop.states() == {"failed": 1, "done": 5}
     assert workshop.entries() == {("jobs.done", 1): 5, ("jobs.failed", 1): 1}
-    assert workshop.ask("SELECT error FROM jobs WHERE kind = 'poison'") == [("Its worker died 2 times while performing it.",)]
+    assert workshop.ask("SELECT error FROM jobs WHERE kind = 'poison'") == [
+        ("Its worker died 2 times while performing it.",)
+    ]
 
 
 def test_jobs_run_and_a_dead_workers_job_is_taken_over_after_the_clock_was_set_back(workshop: Workshop) -> None:

@@ -96,9 +96,21 @@ def test_kinds_without_a_handler_are_left_to_others(workshop: Workshop) -> None:
 def test_a_claim_says_what_its_handler_needs(workshop: Workshop) -> None:
     other_firm = workshop.other
     with workshop.installation.database.write(other_firm.id) as session:
-        job_id = enqueue(session, other_firm.as_role("analyst"), "batch", {"batch_id": "x", "rows": 3}, total=7, subject_id=other_firm.id)
+        job_id = enqueue(
+            session,
+            other_firm.as_role("analyst"),
+            "batch",
+            {"batch_id": "x", "rows": 3},
+            total=7,
+            subject_id=other_firm.id,
+        )
     claim = claimed(workshop)
-    assert (claim.job_id, claim.organization_id, claim.kind, claim.arguments) == (job_id, other_firm.id, "batch", {"batch_id": "x", "rows": 3})
+    assert (claim.job_id, claim.organization_id, claim.kind, claim.arguments) == (
+        job_id,
+        other_firm.id,
+        "batch",
+        {"batch_id": "x", "rows": 3},
+    )
     assert (claim.user_id, claim.subject_id) == (other_firm.people["analyst"], other_firm.id)
     assert (claim.done, claim.total, claim.token, claim.attempts, claim.max_attempts) == (0, 7, 1, 1, 5)
     context = claim.context(workshop.installation.clock())
@@ -150,7 +162,9 @@ def test_finishing_stands_or_falls_with_the_handlers_last_transaction(workshop: 
         claim.finish(session, rows=1)
     assert workshop.states() == {"done": 1}
     assert workshop.job(claim.job_id, "done") == workshop.rows() == 1
-    actor = workshop.ask("SELECT actor_type, actor_id, resource_type, success FROM audit_log WHERE resource_id IN (SELECT id FROM jobs)")
+    actor = workshop.ask(
+        "SELECT actor_type, actor_id, resource_type, success FROM audit_log WHERE resource_id IN (SELECT id FROM jobs)"
+    )
     assert actor == [("job", str(claim.job_id), "job", True)]
 
 

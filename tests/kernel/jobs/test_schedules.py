@@ -60,7 +60,10 @@ def test_a_tick_fires_once_with_two_workers(workshop: Workshop) -> None:
             workshop.run("DELETE FROM jobs")
             make_due(workshop, "often")
             assert sum(pool.map(fire, (workshop.installation, second))) == 2  # one each for two organizations
-            assert workshop.ask("SELECT organization_id, kind, count(*) FROM jobs GROUP BY 1, 2 ORDER BY count(*)")[-1][2] == 1
+            assert (
+                workshop.ask("SELECT organization_id, kind, count(*) FROM jobs GROUP BY 1, 2 ORDER BY count(*)")[-1][2]
+                == 1
+            )
             assert workshop.states() == {"queued": 2}
     second.close()
 
@@ -78,6 +81,10 @@ def test_missed_ticks_fire_once_and_never_beside_an_open_job(workshop: Workshop)
 def test_a_paused_schedule_does_not_fire(workshop: Workshop) -> None:
     ensure_schedules(workshop.installation, WANTED)
     make_due(workshop, "often")
-    workshop.run("UPDATE job_schedules SET paused = CAST(1 AS BOOLEAN)" if not workshop.owner.is_sqlite else "UPDATE job_schedules SET paused = 1")
+    workshop.run(
+        "UPDATE job_schedules SET paused = CAST(1 AS BOOLEAN)"
+        if not workshop.owner.is_sqlite
+        else "UPDATE job_schedules SET paused = 1"
+    )
     assert tick(workshop.installation) == 0
     assert not workshop.states()

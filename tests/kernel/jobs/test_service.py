@@ -21,7 +21,9 @@ def add(workshop: Workshop, firm: Firm, role: str, kind: str = "batch") -> UUID:
 
 def entries_of(workshop: Workshop, job_id: UUID) -> list[tuple[object, ...]]:
     key = job_id.bytes if workshop.owner.is_sqlite else job_id
-    found = workshop.ask("SELECT action, actor_type, success FROM audit_log WHERE resource_id = :id ORDER BY id", id=key)
+    found = workshop.ask(
+        "SELECT action, actor_type, success FROM audit_log WHERE resource_id = :id ORDER BY id", id=key
+    )
     return [(action, actor, bool(success)) for action, actor, success in found]
 
 
@@ -29,7 +31,11 @@ def test_an_organization_sees_and_touches_its_own_jobs_only(workshop: Workshop) 
     ours, theirs = add(workshop, workshop.firm, "analyst"), add(workshop, workshop.other, "analyst")
     for firm, own, foreign in ((workshop.firm, ours, theirs), (workshop.other, theirs, ours)):
         page = service.list_jobs(workshop.installation, firm.admin, PageRequest())
-        assert [job.id for job in page.items] == [job.id for job in service.open_jobs(workshop.installation, firm.admin)] == [own]
+        assert (
+            [job.id for job in page.items]
+            == [job.id for job in service.open_jobs(workshop.installation, firm.admin)]
+            == [own]
+        )
         for act in (service.get_job, service.cancel, service.retry):
             with pytest.raises(NotFound):
                 act(workshop.installation, firm.admin, foreign)
@@ -41,7 +47,9 @@ def test_jobs_are_listed_by_state_and_kind_newest_first(workshop: Workshop) -> N
     service.cancel(workshop.installation, workshop.firm.admin, batches[0])
 
     def listed(limit: int = 100, cursor: str | None = None, **filters: str) -> tuple[list[UUID], str | None]:
-        page = service.list_jobs(workshop.installation, workshop.firm.admin, PageRequest.parse(limit, cursor), **filters)
+        page = service.list_jobs(
+            workshop.installation, workshop.firm.admin, PageRequest.parse(limit, cursor), **filters
+        )
         return [job.id for job in page.items], page.next
 
     assert listed()[0] == [other, *reversed(batches)]

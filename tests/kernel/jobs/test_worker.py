@@ -82,7 +82,9 @@ def test_after_its_last_attempt_a_job_has_failed_with_one_entry_that_tells_no_da
         workshop.run("UPDATE jobs SET due_at = 0")
     assert workshop.states() == {"failed": 1}
     assert workshop.entries() == {("jobs.failed", 1): 1}
-    ((success, told),) = workshop.ask("SELECT success, error_message FROM audit_log WHERE action = 'jobs.failed' AND resource_id IN (SELECT id FROM jobs)")
+    ((success, told),) = workshop.ask(
+        "SELECT success, error_message FROM audit_log WHERE action = 'jobs.failed' AND resource_id IN (SELECT id FROM jobs)"
+    )
     assert not success
     assert told == workshop.job(job_id, "error") == f"ValueError; the worker's log says more under job {job_id}."
 

@@ -105,8 +105,17 @@ def work(url: str, home: str, name: str, threads: int, lease: float, ahead: floa
 class House:
     """A database with two organizations and a table for handlers to write to."""
 
-    def __init__(self, url: str, home: Path, installation: Installation, clock: SteppingClock, firm: Firm, other: Firm) -> None:
-        self.url, self.home, self.installation, self.clock, self.firm, self.other = url, home, installation, clock, firm, other
+    def __init__(
+        self, url: str, home: Path, installation: Installation, clock: SteppingClock, firm: Firm, other: Firm
+    ) -> None:
+        self.url, self.home, self.installation, self.clock, self.firm, self.other = (
+            url,
+            home,
+            installation,
+            clock,
+            firm,
+            other,
+        )
         self.owner = Database(url, role="owner")
         self.make_table()
 
@@ -115,7 +124,9 @@ class House:
             connection.execute(text(statement), given)
 
     def make_table(self) -> None:
-        self.run("CREATE TABLE job_rows (job text NOT NULL, n integer NOT NULL, worker text NOT NULL, PRIMARY KEY (job, n))")
+        self.run(
+            "CREATE TABLE job_rows (job text NOT NULL, n integer NOT NULL, worker text NOT NULL, PRIMARY KEY (job, n))"
+        )
         if not self.owner.is_sqlite:
             self.run("GRANT ALL ON job_rows TO plumbline_app")
 
@@ -128,7 +139,13 @@ class Workshop:
     """The house, tidied up for one test, and its workers."""
 
     def __init__(self, house: House) -> None:
-        self.house, self.installation, self.firm, self.other, self.owner = house, house.installation, house.firm, house.other, house.owner
+        self.house, self.installation, self.firm, self.other, self.owner = (
+            house,
+            house.installation,
+            house.firm,
+            house.other,
+            house.owner,
+        )
         self.run = house.run
         self.processes: list[BaseProcess] = []
 
@@ -137,12 +154,18 @@ class Workshop:
             return [tuple(row) for row in connection.execute(text(statement), given)]
 
     def add(self, kind: str, count: int = 1, **given: Any) -> list[UUID]:
-        options = {k: given.pop(k) for k in ("max_attempts", "delay", "dedupe_key", "priority", "total", "subject_id") if k in given}
+        options = {
+            k: given.pop(k)
+            for k in ("max_attempts", "delay", "dedupe_key", "priority", "total", "subject_id")
+            if k in given
+        }
         with self.installation.database.write(self.firm.id) as session:
             return [enqueue(session, self.firm.admin, kind, given, **options) for _ in range(count)]
 
     def start(self, name: str, *, threads: int = 4, lease: float = 1.0, ahead: float = 0.0) -> BaseProcess:
-        process = _processes.Process(target=work, args=(self.house.url, str(self.house.home), name, threads, lease, ahead), daemon=True)
+        process = _processes.Process(
+            target=work, args=(self.house.url, str(self.house.home), name, threads, lease, ahead), daemon=True
+        )
         process.start()
         self.processes.append(process)
         return process

@@ -207,7 +207,7 @@ class DelimitedFile:
             data = self._utf8(stream.read(SCAN // 2))
         starts, ends, _ = self._rows(data, 1)
         good = np.flatnonzero(self._counts(data, starts, ends) == len(self.header) - 1)[:500]
-        frame = self._texts(data, starts[good], ends[good], columns)
+        frame, _ = self._texts(data, starts[good], ends[good], columns)
         self._learn(frame, table)
         return frame
 
@@ -354,25 +354,40 @@ class DelimitedFile:
             for i in np.flatnonzero(wrong).tolist()
         ]
         good = np.flatnonzero(~wrong)
-        frame = self._texts(data, starts[good], ends[good], columns)
-        if frame.height != len(good):
-            raise self.fault(
-                f"The file cannot be cut into rows: {len(good)} were found, {frame.height} could be read.",
-                "Check the quotes in these rows.",
-                span.line,
-            )
+        frame, clear = self._texts(data, starts[good], ends[good], columns)
+        for i in good[~clear].tolist():
+            ragged.append((int(rows[i]), int(lines[i]), "The quotes in the line cannot be made out."))
+        good = good[clear]
         typed, bad = cast_frame(frame, table, text_ids)
         self._learn(frame, table)
         return Block(typed, rows[good], lines[good], bad, ragged, len(starts))
 
     def _texts(
         self, data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], columns: Sequence[str]
-    ) -> pl.DataFrame:
-        """These rows, every cell as text."""
+    ) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
+        """These rows, every cell as text, and which of them could be read (the frame holds only those)."""
+        clear = np.ones(len(starts), dtype=bool)
         if len(starts) == 0:
-            return pl.DataFrame(schema={name: pl.String() for name in columns})
-        rows = b"\n".join(data[a:b] for a, b in zip(starts.tolist(), ends.tolist()))
-        return self._parse(rows, {name: pl.String() for name in self._names()}, columns)
+            return pl.DataFrame(schema={name: pl.String() for name in columns}), clear
+        pieces = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist())]
+        try:
+            frame = self._parse(b"\n".join(pieces), {name: pl.String() for name in self._names()}, columns)
+            if frame.height == len(pieces):
+                return frame, clear
+        except pl.exceptions.PolarsError:
+            pass
+        # Some quote stands where none belongs: one row after the other, so that it spoils its own row alone.
+        places = [self.header.index(name) for name in columns]
+        cells: list[list[str | None]] = []
+        for number, piece in enumerate(pieces):
+            try:
+                records = list(csv.reader(io.StringIO(piece.decode(), newline=""), delimiter=self.delimiter))
+            except csv.Error:
+                records = []
+            clear[number] = len(records) == 1 and len(records[0]) == len(self.header)
+            if clear[number]:
+                cells.append([None if records[0][i] in EMPTY else records[0][i] for i in places])
+        return pl.DataFrame(cells, schema={name: pl.String() for name in columns}, orient="row"), clear
 
     def _learn(self, frame: pl.DataFrame, table: Table) -> None:
         """Whole numbers written with a decimal point are read as such from now on; it changes speed, not values."""

@@ -113,8 +113,9 @@ class Upload:
         per_chunk = rows // size
         seen: set[Any] = set()
         for span in spans[: start * per_chunk]:
-            ids = self.source.read(span, self.schema.main, [self.schema.id], self.text_ids).frame[self.schema.id]
-            seen.update(ids.drop_nulls().to_list())
+            # Whole rows: whether a row counts at all depends on its other cells too.
+            frame = self.source.read(span, self.schema.main, self.columns, self.text_ids).frame
+            seen.update(frame[self.schema.id].drop_nulls().to_list())
         for index in range(start, -(-len(spans) // per_chunk)):
             blocks = [
                 self.source.read(span, self.schema.main, self.columns, self.text_ids)
@@ -218,7 +219,10 @@ def open_upload(
     except BaseException:
         unpacked.cleanup()
         raise
-    upload._folder = unpacked
+    if any(Path(unpacked.name).iterdir()):
+        upload._folder = unpacked
+    else:
+        unpacked.cleanup()
     return upload
 
 

@@ -58,7 +58,9 @@ def folder_of(installation: Installation, batch_id: UUID) -> Path:
     return installation.files / "batches" / str(batch_id)
 
 
-def submit_batch(installation: Installation, context: Context, path: Path, *, filename: str, model: str | None = None) -> BatchView:
+def submit_batch(
+    installation: Installation, context: Context, path: Path, *, filename: str, model: str | None = None
+) -> BatchView:
     """Store a file and queue its scoring: file, row and job exist together or not at all.
 
     :param path: where the received bytes are; the file is moved.
@@ -97,7 +99,12 @@ def submit_batch(installation: Installation, context: Context, path: Path, *, fi
         except BaseException:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise
-        act.done(key, new={"filename": name, "file_sha256": sha256, "file_size": size}, model_sha256=used.sha256, job=str(job))
+        act.done(
+            key,
+            new={"filename": name, "file_sha256": sha256, "file_size": size},
+            model_sha256=used.sha256,
+            job=str(job),
+        )
     return batch_of(installation, context, key)
 
 
@@ -125,16 +132,22 @@ def list_batches(installation: Installation, context: Context, request: PageRequ
         return predictions.batches(session, context.organization_id, request, prediction_type=TYPE)
 
 
-def rows_of(installation: Installation, context: Context, key: UUID, request: PageRequest, *, level: str | None = None) -> Page[Prediction]:
+def rows_of(
+    installation: Installation, context: Context, key: UUID, request: PageRequest, *, level: str | None = None
+) -> Page[Prediction]:
     """The decisions of a batch."""
     context.require("credit.read")
     with installation.database.read(context.organization_id) as session:
-        return predictions.page(session, context.organization_id, request, prediction_type=TYPE, batch_id=key, result=level)
+        return predictions.page(
+            session, context.organization_id, request, prediction_type=TYPE, batch_id=key, result=level
+        )
 
 
 def download(installation: Installation, context: Context, key: UUID, which: str) -> tuple[Path, str]:
     """A file of a finished batch and the name to save it under. Reading so many results is an act."""
-    with Act(installation.database, context, "credit.batch.download", "batch", resource_id=key, right="credit.read") as act:
+    with Act(
+        installation.database, context, "credit.batch.download", "batch", resource_id=key, right="credit.read"
+    ) as act:
         view = batch_of(installation, context, key)
         if which not in DOWNLOADS:
             raise NotFound(f"There is no file '{which}'.", remedy=f"Ask for one of {', '.join(DOWNLOADS)}.")
@@ -159,7 +172,9 @@ def cancel_batch(installation: Installation, context: Context, key: UUID) -> Bat
 
 def resume_batch(installation: Installation, context: Context, key: UUID) -> BatchView:
     """Go on where a failed or cancelled batch stopped; rows that are decided are not decided again."""
-    with Act(installation.database, context, "credit.batch.resume", "batch", resource_id=key, right="credit.batch") as act:
+    with Act(
+        installation.database, context, "credit.batch.resume", "batch", resource_id=key, right="credit.batch"
+    ) as act:
         view = batch_of(installation, context, key)
         if view.status != "failed" or view.job is None:
             raise Conflict(f"The batch is {view.status}.", remedy="Only a failed or cancelled batch can be resumed.")
@@ -173,7 +188,9 @@ def parts_of(batch: Batch) -> list[Part]:
     return [Part(p["name"], p["rows"], p["rejected"]) for p in batch.extra["parts"]]
 
 
-def tables_of_row(installation: Installation, context: Context, prediction: Prediction, schema: Schema) -> dict[str, pl.DataFrame]:
+def tables_of_row(
+    installation: Installation, context: Context, prediction: Prediction, schema: Schema
+) -> dict[str, pl.DataFrame]:
     """The stored input of one row of a batch, read again from the file it came in."""
     assert prediction.batch_id is not None
     assert prediction.batch_row is not None
@@ -181,14 +198,21 @@ def tables_of_row(installation: Installation, context: Context, prediction: Pred
         batch = predictions.get_batch(session, context.organization_id, prediction.batch_id)
     path = folder_of(installation, batch.id) / batch.extra["upload"]
     if not path.exists():
-        raise NotFound("The file this decision was made from is gone.", where=Where(file=batch.filename), remedy="Restore it from a backup.")
+        raise NotFound(
+            "The file this decision was made from is gone.",
+            where=Where(file=batch.filename),
+            remedy="Restore it from a backup.",
+        )
     with open_upload(path, schema, scoring=True, filename=batch.filename, limits=limits_of(installation)) as upload:
         for chunk in upload.chunks((prediction.batch_row - 1) // CHUNK_ROWS, CHUNK_ROWS):
             at = chunk.positions.searchsorted(prediction.batch_row)
             if at < len(chunk.positions) and chunk.positions[at] == prediction.batch_row:
                 return {schema.main.name: chunk.frame[int(at)], **upload.linked}
             break
-    raise NotFound(f"Row {prediction.batch_row} is not in the file any more.", where=Where(file=batch.filename, row=prediction.batch_row))
+    raise NotFound(
+        f"Row {prediction.batch_row} is not in the file any more.",
+        where=Where(file=batch.filename, row=prediction.batch_row),
+    )
 
 
 CHUNK_ROWS = 65_536

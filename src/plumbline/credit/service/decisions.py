@@ -58,7 +58,9 @@ def scorer_for(installation: Installation, context: Context, name: str | None) -
     """The named version, or the active credit model."""
     model = models.get(installation, context, name) if name else models.active(installation, context, kind=TYPE)
     if model.kind != TYPE:
-        raise InvalidInput(f"'{model.name}' is no credit model.", where=Where(field="model"), remedy="See: plumbline models list")
+        raise InvalidInput(
+            f"'{model.name}' is no credit model.", where=Where(field="model"), remedy="See: plumbline models list"
+        )
     scorer: Scorer = models.load(installation, model)
     return model, scorer, ModelUsed(model.id, model.name, model.version, model.extra["sha256"])
 
@@ -72,7 +74,9 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
     """
     with Act(installation.database, context, "credit.score", "prediction", right="credit.score") as act:
         if not isinstance(payload, dict):
-            raise InvalidInput("An application is a JSON object.", remedy='Send {"application": {…}, "bureau": […], …}.')
+            raise InvalidInput(
+                "An application is a JSON object.", remedy='Send {"application": {…}, "bureau": […], …}.'
+            )
         wanted = payload.get("id")
         key = new_id(context.now) if wanted is None else _own_id(wanted, context)
         content = {name: part for name, part in payload.items() if name not in OPTIONS}
@@ -88,7 +92,7 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
         decided = scorer.one(row, matrix.flags.get(0, ()))
         milliseconds = round((time.perf_counter() - began) * 1000, 3)
         subject = str(matrix.ids[0])
-        stored = {
+        stored: dict[str, Any] = {
             "id": key, "organization_id": context.organization_id, "prediction_type": TYPE, "subject_id": subject, "content": content,
             "prediction_result": decided.level, "probability": decided.probability, "features": inputs(scorer.features, row),
             "explanation": explanation(scorer, decided), "ml_model_id": model.id, "user_id": context.user_id, "batch_id": None,
@@ -96,7 +100,9 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
             "record_salt": os.urandom(32), "created_at": context.now,
         }  # fmt: skip
         predictions.insert_one(act.session, **stored)
-        open_reviews(act.session, context, [Concern(key, subject, decided.level, decided.decision, decided.probability)])
+        open_reviews(
+            act.session, context, [Concern(key, subject, decided.level, decided.decision, decided.probability)]
+        )
         record = entry.record_hash(stored["record_salt"], predictions.record_of(stored, used.sha256))
         act.done(key, prediction_id=str(key), model_sha256=used.sha256, record_sha256=record, decision=decided.decision,
                  risk_level=decided.level)  # fmt: skip
@@ -107,7 +113,9 @@ def _own_id(wanted: object, context: Context) -> UUID:
     try:
         key = UUID(str(wanted))
     except ValueError:
-        raise InvalidInput(f"'{wanted}' is no UUID.", where=Where(field="id"), remedy="Send a UUIDv7 or leave it out.") from None
+        raise InvalidInput(
+            f"'{wanted}' is no UUID.", where=Where(field="id"), remedy="Send a UUIDv7 or leave it out."
+        ) from None
     return accept_client_id(key, context.now)
 
 
@@ -119,7 +127,11 @@ def _again(installation: Installation, context: Context, key: UUID, content: dic
         except NotFound:
             return None
     if there.prediction_type != TYPE or canonical.dumps(there.content) != canonical.dumps(content):
-        raise Conflict(f"The id {key} belongs to another application.", where=Where(field="id"), remedy="Make a new id for a new request.")
+        raise Conflict(
+            f"The id {key} belongs to another application.",
+            where=Where(field="id"),
+            remedy="Make a new id for a new request.",
+        )
     model = models.get(installation, context, str(there.ml_model_id))
     extra = there.extra
     return ScoreAnswer(
@@ -160,7 +172,9 @@ def explain(installation: Installation, context: Context, key: UUID) -> dict[str
 
 def replay(installation: Installation, context: Context, key: UUID) -> ReplayResult:
     """Run the stored model on the stored input and compare every bit. Never another model: a damaged file is an error."""
-    with Act(installation.database, context, "credit.replay", "prediction", resource_id=key, right="credit.read") as act:
+    with Act(
+        installation.database, context, "credit.replay", "prediction", resource_id=key, right="credit.read"
+    ) as act:
         view = decision_of(installation, context, key)
         scorer: Scorer = models.load(installation, view.model)
         began = time.perf_counter()

@@ -76,7 +76,9 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
         with claim.chunk(0) as session:
             predictions.update_batch(session, claim.organization_id, key, status="processing",
                                      processing_started_at=batch.processing_started_at or installation.clock())  # fmt: skip
-    with open_upload(folder / extra["upload"], scorer.schema, scoring=True, filename=batch.filename, limits=limits_of(installation)) as upload:
+    with open_upload(
+        folder / extra["upload"], scorer.schema, scoring=True, filename=batch.filename, limits=limits_of(installation)
+    ) as upload:
         history = scorer.transformer.history(upload.linked)
         total = upload.rows
         for chunk in upload.chunks(len(done), CHUNK_ROWS):
@@ -86,7 +88,7 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
             per_row = round((time.perf_counter() - began) * 1000 / max(1, chunk.rows), 6)
             context = claim.context(installation.clock())
             part = Part(f"{chunk.index:05d}-{claim.token}", chunk.rows, chunk.rejected_rows)
-            small = total is not None and total <= SMALL
+            small = total <= SMALL
             rows = Rows(context, batch, used, scorer, chunk, matrix, scored, per_row, inputs_stored=small)
             write_part(folder / "parts", part, _results(scorer, used, scored), chunk.rejects, b"".join(rows.hashes))
             done.append(part)
@@ -104,7 +106,9 @@ def _results(scorer: Scorer, used: ModelUsed, scored: Scored) -> pl.DataFrame:
     return table_of(scored, used.version, scorer.schema.id)
 
 
-def _finish(installation: Installation, claim: Claim, batch: Batch, used: ModelUsed, parts: list[Part], extra: dict[str, Any]) -> None:
+def _finish(
+    installation: Installation, claim: Claim, batch: Batch, used: ModelUsed, parts: list[Part], extra: dict[str, Any]
+) -> None:
     """Combine the parts and close the batch: the only entry of this act binds every row by the root of their hashes."""
     rows, rejected = sum(p.rows for p in parts), sum(p.rejected for p in parts)
     if rows == rejected:
@@ -119,12 +123,12 @@ def _finish(installation: Installation, claim: Claim, batch: Batch, used: ModelU
     decisions = {str(word): int(count) for word, count in results["decision"].value_counts().iter_rows()}
     now = installation.clock()
     context = claim.context(now)
-    counts, edges = np.histogram(results["probability"].to_numpy(), bins=50, range=(0.0, 1.0))
+    probability = results["probability"].to_numpy()
+    counts, _ = np.histogram(probability, bins=50, range=(0.0, 1.0))
     extra = {
         **extra, "files": files, "records_root": root, "rejected": rejected, "scored": rows - rejected, "levels": levels, "decisions": decisions,
-        "mean_probability": float(results["probability"].mean() or 0.0), "histogram": counts.tolist(),
+        "mean_probability": float(probability.mean()), "histogram": counts.tolist(),
     }  # fmt: skip
-    del edges
     with installation.database.write(claim.organization_id) as session:
         predictions.update_batch(
             session, claim.organization_id, batch.id, status="completed", processing_completed_at=now, error_message=None,
@@ -158,7 +162,10 @@ class Rows:
         salts = os.urandom(32 * len(self.ids))
         self.salts = [salts[i : i + 32] for i in range(0, len(salts), 32)]
         self.features = self._features() if inputs_stored else None
-        self.contents = [f'{{"file":"{batch.file_sha256}","inputs_sha256":"{h}","row":{n}}}' for h, n in zip(self._input_hashes(), self.positions)]
+        self.contents = [
+            f'{{"file":"{batch.file_sha256}","inputs_sha256":"{h}","row":{n}}}'
+            for h, n in zip(self._input_hashes(), self.positions)
+        ]
         self.metadata = self._metadata()
         self.hashes = self._record_hashes()
 
@@ -168,7 +175,7 @@ class Rows:
             "organization_id": self.batch.organization_id, "prediction_type": TYPE, "ml_model_id": self.used.id, "user_id": self.batch.user_id,
             "batch_id": self.batch.id, "created_at": self.context.now, "processing_time_ms": self.milliseconds,
         }  # fmt: skip
-        features = self.features or [None] * len(self.ids)
+        features: list[str] | list[None] = self.features or [None] * len(self.ids)
         for key, subject, content, level, p, f, why, row, meta, salt in zip(
             self.ids, self.subjects, self.contents, self.levels, self.probabilities, features, self._explanations(), self.positions,
             self.metadata, self.salts,
@@ -180,7 +187,9 @@ class Rows:
             }  # fmt: skip
 
     def concerns(self) -> Iterator[Concern]:
-        for key, subject, level, decision, p in zip(self.ids, self.subjects, self.levels, self.decisions, self.probabilities):
+        for key, subject, level, decision, p in zip(
+            self.ids, self.subjects, self.levels, self.decisions, self.probabilities
+        ):
             yield Concern(key, subject, level, decision, p)
 
     def _features(self) -> list[str]:
@@ -211,7 +220,9 @@ class Rows:
         """The reasons by code with their contributions; a replay makes the rest."""
         scored, number = self.scored, _number
         codes = [f'{{"code":{entry.quote(code)},"contribution":' for code in scored.reason_codes]
-        weights = np.take_along_axis(np.ascontiguousarray(scored.groups.T), np.maximum(scored.reasons, 0).astype(np.intp), axis=1)
+        weights = np.take_along_axis(
+            np.ascontiguousarray(scored.groups.T), np.maximum(scored.reasons, 0).astype(np.intp), axis=1
+        )
         for groups, values in zip(scored.reasons.tolist(), weights.tolist()):
             told = ",".join(f"{codes[g]}{number(v)}}}" for g, v in zip(groups, values) if g >= 0)
             yield f'{{"reasons":[{told}],"version":"{self.scorer.reasons.version}"}}'
@@ -236,7 +247,13 @@ def row_id(batch_id: UUID, row: int) -> UUID:
     A UUIDv7 whose 74 free bits are the row (34) and a part of the batch's own random ones (40).
     """
     mixed = (row & 0x3_FFFF_FFFF) << 40 | (batch_id.int & 0xFF_FFFF_FFFF)
-    return UUID(int=(batch_id.int >> 80) << 80 | 0x7000 << 64 | (mixed >> 62) << 64 | 0x8000_0000_0000_0000 | (mixed & 0x3FFF_FFFF_FFFF_FFFF))
+    return UUID(
+        int=(batch_id.int >> 80) << 80
+        | 0x7000 << 64
+        | (mixed >> 62) << 64
+        | 0x8000_0000_0000_0000
+        | (mixed & 0x3FFF_FFFF_FFFF_FFFF)
+    )
 
 
 def _number(value: float) -> str:

@@ -50,7 +50,11 @@ def open_reviews(session: WriteSession, context: Context, decided: Sequence[Conc
             "note": None, "due_at": due, "final_decision": None, "cause": None, "closed_at": None, "created_at": context.now,
             "updated_at": context.now,
         })  # fmt: skip
-        title = f"High default risk, {one.probability:.1%}" if severity == "high" else f"Close to the threshold, {one.probability:.1%}"
+        title = (
+            f"High default risk, {one.probability:.1%}"
+            if severity == "high"
+            else f"Close to the threshold, {one.probability:.1%}"
+        )
         found.append({
             "room": ROOM, "subject_id": key, "title": f"{title}: application {one.subject_id}", "severity": severity,
             "url": f"/credit/decisions/{one.prediction_id}", "fingerprint": str(one.prediction_id), "due_at": due,
@@ -61,7 +65,9 @@ def open_reviews(session: WriteSession, context: Context, decided: Sequence[Conc
     return len(rows)
 
 
-def list_reviews(installation: Installation, context: Context, request: PageRequest, *, state: str | None = None) -> Page[Review]:
+def list_reviews(
+    installation: Installation, context: Context, request: PageRequest, *, state: str | None = None
+) -> Page[Review]:
     context.require("credit.read")
     with installation.database.read(context.organization_id) as session:
         return repository.reviews(session, context.organization_id, request, state=state)
@@ -72,34 +78,76 @@ class Triage:
 
     def take(self, installation: Installation, context: Context, subject_id: UUID) -> None:
         """Take it; taking over another's is permitted and recorded."""
-        with Act(installation.database, context, "credit.review.take", "credit_review", resource_id=subject_id, right="credit.approve") as act:
+        with Act(
+            installation.database,
+            context,
+            "credit.review.take",
+            "credit_review",
+            resource_id=subject_id,
+            right="credit.approve",
+        ) as act:
             review = self._open(act, subject_id)
             if context.user_id is None:
                 raise InvalidInput("A review is taken by a person.", remedy="Name one: --as USER.")
             repository.update_review(act.session, context.organization_id, review.id, state="acknowledged", owner_id=context.user_id,
                                      updated_at=context.now)  # fmt: skip
-            findings.follow(act.session, context, room=ROOM, subject_id=review.id, state="acknowledged", owner_id=context.user_id)
-            act.done(old=_state(review), new={"state": "acknowledged", "owner_id": str(context.user_id)}, prediction_id=str(review.prediction_id))
+            findings.follow(
+                act.session, context, room=ROOM, subject_id=review.id, state="acknowledged", owner_id=context.user_id
+            )
+            act.done(
+                old=_state(review),
+                new={"state": "acknowledged", "owner_id": str(context.user_id)},
+                prediction_id=str(review.prediction_id),
+            )
 
     def note(self, installation: Installation, context: Context, subject_id: UUID, text: str) -> None:
         """Add a note below those that are there."""
-        with Act(installation.database, context, "credit.review.note", "credit_review", resource_id=subject_id, right="credit.approve") as act:
+        with Act(
+            installation.database,
+            context,
+            "credit.review.note",
+            "credit_review",
+            resource_id=subject_id,
+            right="credit.approve",
+        ) as act:
             review = self._open(act, subject_id)
             words = _words(text)
             whole = f"{review.note}\n{words}" if review.note else words
-            repository.update_review(act.session, context.organization_id, review.id, note=whole, updated_at=context.now)
+            repository.update_review(
+                act.session, context.organization_id, review.id, note=whole, updated_at=context.now
+            )
             act.done(new={"note": words}, prediction_id=str(review.prediction_id))
 
-    def resolve(self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None) -> None:
+    def resolve(
+        self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None
+    ) -> None:
         """Close it with a written cause, and with the final decision where it differs from or confirms the model's."""
-        with Act(installation.database, context, "credit.review.resolve", "credit_review", resource_id=subject_id, right="credit.approve") as act:
+        with Act(
+            installation.database,
+            context,
+            "credit.review.resolve",
+            "credit_review",
+            resource_id=subject_id,
+            right="credit.approve",
+        ) as act:
             review = self._open(act, subject_id)
             cause = _words(note)
             if decision not in (None, "approve", "decline"):
-                raise InvalidInput(f"'{decision}' is no final decision.", where=Where(field="decision"), remedy="Choose approve or decline.")
+                raise InvalidInput(
+                    f"'{decision}' is no final decision.",
+                    where=Where(field="decision"),
+                    remedy="Choose approve or decline.",
+                )
             repository.update_review(act.session, context.organization_id, review.id, state="resolved", cause=cause, final_decision=decision,
                                      owner_id=review.owner_id or context.user_id, closed_at=context.now, updated_at=context.now)  # fmt: skip
-            findings.follow(act.session, context, room=ROOM, subject_id=review.id, state="resolved", owner_id=review.owner_id or context.user_id)
+            findings.follow(
+                act.session,
+                context,
+                room=ROOM,
+                subject_id=review.id,
+                state="resolved",
+                owner_id=review.owner_id or context.user_id,
+            )
             act.done(old=_state(review), new={"state": "resolved", "cause": cause, "final_decision": decision},
                      prediction_id=str(review.prediction_id))  # fmt: skip
 

@@ -69,7 +69,9 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
 
     context.require("credit.train")
     if schema.target is None:
-        raise InvalidInput("The schema names no target.", where=Where(field="target"), remedy='Add target = { column = "…", bad = 1 }.')
+        raise InvalidInput(
+            "The schema names no target.", where=Where(field="target"), remedy='Add target = { column = "…", bad = 1 }.'
+        )
     main = tables[schema.main.name]
     known = main.filter(pl.col(schema.target.column).is_not_null())
     if known.height == 0:

@@ -60,7 +60,7 @@ def _copy(connection: sa.Connection, target: sa.Table, columns: Sequence[str], r
         with cursor.copy(f"COPY {temporary} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row([p(row.get(c)) if p else row.get(c) for p, c in zip(processors, columns)])
-        cursor.execute(f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING")  # noqa: S608
+        cursor.execute(f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING")
         inserted: int = cursor.rowcount
         cursor.execute(f"DROP TABLE {temporary}")
     return inserted

@@ -61,10 +61,9 @@ class Database:
 
     @contextmanager
     def write(self, organization_id: UUID | None) -> Iterator[WriteSession]:
-        with WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session, self._told():
-            with session.begin():
-                self.enter(session, organization_id)
-                yield session
+        with WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session, self._told(), session.begin():
+            self.enter(session, organization_id)
+            yield session
 
     @contextmanager
     def connect(self, *, write: bool = False) -> Iterator[sa.Connection]:

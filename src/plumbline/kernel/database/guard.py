@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
-from sqlalchemy.sql.elements import BinaryExpression, ColumnElement, TextClause
+from sqlalchemy.sql.elements import BinaryExpression, TextClause
 from sqlalchemy.sql.selectable import Alias, FromClause, Select
 
 from plumbline.kernel.database.schema import tenant_tables
@@ -62,8 +62,8 @@ def unscoped(statement: Any) -> set[str]:
 
     def take(source: Any) -> None:
         if isinstance(source, sa.Table) or (isinstance(source, Alias) and isinstance(source.element, sa.Table)):
-            name = source.name if isinstance(source, sa.Table) else source.element.name
-            if name in tenants:
+            table = source if isinstance(source, sa.Table) else source.element
+            if isinstance(table, sa.Table) and table.name in tenants:
                 seen[hash(source)] = source
 
     for element in visitors.iterate(statement):
@@ -77,7 +77,7 @@ def unscoped(statement: Any) -> set[str]:
             continue  # NOT NULL and the row's own organization_id
         elif isinstance(element, BinaryExpression) and element.operator is operators.eq:
             for side in (element.left, element.right):
-                if isinstance(side, ColumnElement) and getattr(side, "name", None) == "organization_id":
+                if getattr(side, "name", None) == "organization_id":
                     limited.add(hash(getattr(side, "table", None)))
         else:
             take(getattr(element, "table", None) if isinstance(element, sa.Column) else element)

@@ -15,12 +15,12 @@ from plumbline.kernel.paging import CAP, Page, PageRequest, page_of
 T = TypeVar("T", bound=Table)
 
 
-def scoped(model: type[T], organization_id: UUID) -> sa.Select[tuple[T]]:
+def scoped(model: type[T], organization_id: UUID) -> sa.Select[T]:
     """``select(model)`` of one organization: where every tenant-owned query begins."""
     return sa.select(model).where(model.organization_id == organization_id)  # type: ignore[attr-defined]
 
 
-def one(session: Session, statement: sa.Select[tuple[T]], what: str, key: object) -> T:
+def one(session: Session, statement: sa.Select[T], what: str, key: object) -> T:
     """The one row, or :class:`NotFound` saying what was looked for."""
     row = session.scalars(statement).first()
     if row is None:
@@ -28,7 +28,7 @@ def one(session: Session, statement: sa.Select[tuple[T]], what: str, key: object
     return row
 
 
-def page(session: Session, statement: sa.Select[tuple[T]], model: type[T], request: PageRequest, *, count: bool = True) -> Page[T]:
+def page(session: Session, statement: sa.Select[T], model: type[T], request: PageRequest, *, count: bool = True) -> Page[T]:
     """Newest first. The total stops at 10,001: nobody reads an exact count of a million."""
     key = model.id  # type: ignore[attr-defined]
     total = None

@@ -6,7 +6,7 @@ SQLAlchemy's own types are silently wrong on SQLite: exact numbers become floats
 from __future__ import annotations
 
 import decimal
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -59,7 +59,7 @@ class Timestamp(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return value.astimezone(clock.UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
 class Exact(TypeDecorator[decimal.Decimal]):
@@ -171,7 +171,8 @@ class LedgerJson(Json):
         return value.text if isinstance(value, Encoded) else canonical.dumps(value).decode()
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        return sa.cast(column, sa.Text)  # the driver must not parse it: floats would lose their text
+        # the driver must not parse it: floats would lose their text; the coercion lets our own decoder do so
+        return sa.type_coerce(sa.cast(column, sa.Text), self)
 
 
 class Flag(TypeDecorator[bool]):
@@ -211,7 +212,7 @@ class Day(TypeDecorator[Any]):
 Whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """64-bit integer on both engines."""
 
-Real = sa.Double().with_variant(sa.REAL(), "sqlite")
+Real: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 """IEEE 754 double on both engines."""
 
 Bytes = sa.LargeBinary()

@@ -171,4 +171,8 @@ def progress(title: str, total: int | None = None) -> Iterator[Callable[[int, in
                    console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())  # fmt: skip
     with bar:
         task = bar.add_task(title, total=total)
-        yield lambda done, whole=None: bar.update(task, completed=done, total=whole if whole is not None else total)
+
+        def moved(done: int, whole: int | None = None) -> None:
+            bar.update(task, completed=done, total=whole if whole is not None else total)
+
+        yield moved

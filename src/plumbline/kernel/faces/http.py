@@ -16,7 +16,16 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from plumbline.console import views
 from plumbline.kernel import canonical, room
 from plumbline.kernel.context import Context
-from plumbline.kernel.errors import Forbidden, InvalidInput, NotFound, NotSignedIn, PlumblineError, TooLarge, TooMany, Where
+from plumbline.kernel.errors import (
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NotSignedIn,
+    PlumblineError,
+    TooLarge,
+    TooMany,
+    Where,
+)
 from plumbline.kernel.identity import service as identity
 from plumbline.kernel.identity.service.access import Client
 from plumbline.kernel.identity.tables import User
@@ -108,7 +117,7 @@ def page_context(request: Request) -> Context:
 Visitor = Annotated[Context, Depends(page_context)]
 
 
-class _PasswordFirst(Exception):  # noqa: N818 - a turn of the way, not an error
+class _PasswordFirst(Exception):
     pass
 
 

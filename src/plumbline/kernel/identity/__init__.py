@@ -20,5 +20,6 @@ part = Room(
         "keys.own": ("analyst", "admin"),
         "keys.manage": ("admin",),
         "organizations.manage": (),
+        "organizations.settings": ("admin",),
     },
 )

@@ -14,10 +14,7 @@ from plumbline.kernel.errors import InvalidInput, Where
 SHORTEST, LONGEST = 12, 1024
 # longer than SHORTEST and still among the first that are tried; compared case-folded
 COMMON = frozenset(
-    "password1234 password12345 passwordpassword 123456789012 1234567890123 qwertyuiop12 qwertyuiop123 qwerty123456 adminadminadmin "
-    "administrator administrator1 iloveyou1234 letmeinletmein welcome12345 welcome123456 changeme1234 changemechangeme plumbline1234 "
-    "plumblineplumbline abcdefghijkl abc123abc123 111111111111 000000000000 aaaaaaaaaaaa trustno1trustno1 monkey123456 dragon123456 "
-    "passw0rd1234 p@ssw0rd1234 p@ssword1234 football1234 baseball1234 superman1234 princess1234 sunshine1234".split()  # noqa: SIM905
+    ["password1234", "password12345", "passwordpassword", "123456789012", "1234567890123", "qwertyuiop12", "qwertyuiop123", "qwerty123456", "adminadminadmin", "administrator", "administrator1", "iloveyou1234", "letmeinletmein", "welcome12345", "welcome123456", "changeme1234", "changemechangeme", "plumbline1234", "plumblineplumbline", "abcdefghijkl", "abc123abc123", "111111111111", "000000000000", "aaaaaaaaaaaa", "trustno1trustno1", "monkey123456", "dragon123456", "passw0rd1234", "p@ssw0rd1234", "p@ssword1234", "football1234", "baseball1234", "superman1234", "princess1234", "sunshine1234"]
 )
 
 

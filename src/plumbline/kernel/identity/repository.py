@@ -18,10 +18,10 @@ Found = tuple[UUID, UUID]
 _UNKNOWN = {"tenant": "unknown"}
 
 
-def _found(session: Session, function: str, statement: sa.Select[Any], wanted: object) -> Found | None:
+def _found(session: Session, function: str, statement: sa.Select[UUID, UUID], wanted: object) -> Found | None:
     """On PostgreSQL the owner's function looks, for row-level security shows nothing yet; on SQLite the statement."""
     if session.connection().dialect.name == "postgresql":
-        row = session.connection().exec_driver_sql(f"SELECT id, organization_id FROM {function}(%s)", (wanted,)).first()  # noqa: S608
+        row = session.connection().exec_driver_sql(f"SELECT id, organization_id FROM {function}(%s)", (wanted,)).first()
     else:
         row = session.execute(statement, execution_options=_UNKNOWN).first()
     return None if row is None else (row[0], row[1])
@@ -40,6 +40,8 @@ def find_key(session: Session, key_hash: bytes) -> Found | None:
 def find_user(session: Session, name: str) -> Found | None:
     """By name or e-mail, case-folded."""
     folded = name.strip().casefold()
+    if "\x00" in folded:  # no text of PostgreSQL holds it, so nobody is called so
+        return None
     statement = sa.select(User.id, User.organization_id).where(sa.or_(User.username == folded, User.email == folded))
     return _found(session, "plumbline_find_user", statement, folded)
 
@@ -59,6 +61,10 @@ def organization(session: Session, key: UUID) -> Organization | None:
 
 def organization_by_slug(session: Session, slug: str) -> Organization | None:
     return session.scalars(sa.select(Organization).where(Organization.slug == slug)).first()
+
+
+def update_organization(session: WriteSession, key: UUID, **values: Any) -> int:
+    return changed(session.execute(sa.update(Organization).where(Organization.id == key).values(**values)))
 
 
 def user(session: Session, organization_id: UUID, key: UUID) -> User:
@@ -171,9 +177,9 @@ def take_token(session: WriteSession, bucket: bytes, *, capacity: float, per_sec
     One statement, so that processes on one database share their limits. Who goes on while refused waits a little
     longer (the level stops at -1); a clock set back fills nothing.
     """
-    least, most = sa.func.least, sa.func.greatest
-    if session.connection().dialect.name == "sqlite":
-        least, most = sa.func.min, sa.func.max
+    on_sqlite = session.connection().dialect.name == "sqlite"
+    least: Any = sa.func.min if on_sqlite else sa.func.least
+    most: Any = sa.func.max if on_sqlite else sa.func.greatest
     filled = least(capacity, RateLimit.tokens + most(0.0, now - RateLimit.filled_at) * per_second)
     statement = upsert(session, RateLimit).values(bucket=bucket, tokens=capacity - 1.0, filled_at=now)
     statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"tokens": most(-1.0, filled - 1.0), "filled_at": now})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,61 +17,83 @@ from sqlalchemy.orm import Session
 
 from plumbline.kernel.database import Database, WriteSession, changed, one, page, scoped, upsert
 from plumbline.kernel.identity.tables import Organization
-from plumbline.kernel.jobs.tables import OPEN, Job, Schedule, Worker
+from plumbline.kernel.jobs.tables import KEYED, OPEN, Job, Schedule, Worker
 from plumbline.kernel.paging import Page, PageRequest
 
 Seconds = Callable[[], float]
-LONGEST_BACKOFF = (
-    300.0  # seconds; a job that failed and is due later than this was written before the clock was set back
-)
+LONGEST_BACKOFF = 300.0  # seconds
 _ALL = {"tenant": "all"}
-_OPEN = sa.text("state in ('queued', 'running')")
-_HELD = (Job.id, Job.organization_id, Job.kind, Job.subject_id, Job.user_id, Job.arguments, Job.done, Job.total, Job.token,
-         Job.attempts, Job.max_attempts)  # fmt: skip
-_FIRST = (Job.priority, Job.due_at, Job.id)
+_t = cast(sa.Table, Job.__table__)
+_j = _t.c
+
+# Statements of every chunk are made once: building one takes longer than SQLite needs to run it.
+_CLOCK: dict[str, sa.ColumnElement[float]] = {
+    # workers on several machines disagree about the time: the server's counts
+    "postgresql": sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double),
+    "sqlite": sa.bindparam("at", type_=sa.Double),
+}
+_DELAY = sa.bindparam("delay", type_=sa.Double)
+_LEASE = sa.bindparam("lease", type_=sa.Double)
+_FIRST = (_j.priority, _j.due_at, _j.id)
 
 
-def _at(session: Session, seconds: Seconds) -> sa.ColumnElement[float]:
-    """Now, for times that decide: the server's clock on PostgreSQL, for workers on several machines disagree."""
-    if session.connection().dialect.name == "postgresql":
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-    return sa.literal(seconds(), sa.Double)
+def _stale(at: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    """A lease that is over, or one that no living worker can have written: the clock was set back since."""
+    return sa.or_(_j.lease_until < at, _j.lease_until > at + 2 * _LEASE)
+
+
+def _take(at: sa.ColumnElement[float]) -> sa.Update:
+    return sa.update(_t).where(_j.id == sa.bindparam("key")).values(
+        state="running", token=_j.token + 1, attempts=_j.attempts + 1, worker=sa.bindparam("taker"), lease_until=at + _LEASE,
+        started_at=sa.func.coalesce(_j.started_at, sa.bindparam("started", type_=_j.started_at.type)),
+    )  # fmt: skip
+
+
+_HELD = (_j.id, _j.organization_id, _j.kind, _j.subject_id, _j.user_id, _j.arguments, _j.done, _j.total, _j.token, _j.attempts, _j.max_attempts)  # fmt: skip
+_OURS = _j.organization_id == sa.bindparam("organization")
+_KIND = _j.kind.in_(sa.bindparam("kinds", expanding=True))
+_AT = _CLOCK["sqlite"]
+# a failed attempt goes back for LONGEST_BACKOFF at most: what is later was written before the clock was set back
+_IS_DUE = sa.or_(_j.due_at <= _AT, sa.and_(_j.attempts > 0, _j.due_at > _AT + LONGEST_BACKOFF))
+# two look-ups, not one: so each follows ix_jobs_due and stops at its first row
+_OVER = sa.select(_j.id).where(_j.state == "running", _KIND, _stale(_AT)).order_by(*_FIRST).limit(1)
+_DUE = sa.select(_j.id).where(_j.state == "queued", _KIND, _IS_DUE).order_by(*_FIRST).limit(1)
+_TAKE_NEXT = _take(_AT).returning(*_HELD)
+_CLAIM = sa.text(
+    "SELECT * FROM plumbline_claim_job(CAST(:kinds AS text[]), :taker, CAST(:lease AS double precision), :started)"
+)
+_TAKE_ONE = {
+    dialect: _take(at).where(_OURS, sa.or_(_j.state == "queued", sa.and_(_j.state == "running", _stale(at)))).returning(*_HELD)
+    for dialect, at in _CLOCK.items()
+}  # fmt: skip
+_MINE = sa.update(_t).where(
+    _OURS, _j.id == sa.bindparam("key"), _j.token == sa.bindparam("mine"), _j.state == "running"
+)
+_ADVANCE = {
+    dialect: _MINE.values(done=_j.done + sa.bindparam("rows"), lease_until=at + _LEASE,
+                          total=sa.func.coalesce(sa.bindparam("whole", type_=_j.total.type), _j.total)).returning(_j.cancel_requested)
+    for dialect, at in _CLOCK.items()
+}  # fmt: skip
+_END = _MINE.values(state=sa.bindparam("ended"), error=sa.bindparam("told", type_=sa.Text), lease_until=None, done=_j.done + sa.bindparam("rows"),
+                    finished_at=sa.bindparam("ended_at", type_=_j.finished_at.type))  # fmt: skip
+_BACK = {
+    dialect: _MINE.values(state="queued", error=sa.bindparam("told", type_=sa.Text), lease_until=None, worker=None,
+                          attempts=sa.bindparam("tries"), due_at=sa.case((_DELAY > 0, at + _DELAY), else_=0.0))
+    for dialect, at in _CLOCK.items()
+}  # fmt: skip
+_INSERT = {
+    dialect: sa.insert(_t).values(due_at=sa.case((_DELAY > 0, at + _DELAY), else_=0.0))
+    for dialect, at in _CLOCK.items()
+}
+
+
+def _dialect(session: Session) -> str:
+    return session.connection().dialect.name
 
 
 def now(session: Session, seconds: Seconds = time.time) -> float:
     """Seconds since 1970 of the clock that decides."""
-    return float(session.execute(sa.select(_at(session, seconds))).scalar_one())
-
-
-# Made once: building a statement takes longer than SQLite needs to run it. The two look-ups of a claim are not one, for
-# so each follows ix_jobs_due and stops at its first row.
-_AT, _LEASE = sa.bindparam("at", type_=sa.Double), sa.bindparam("lease", type_=sa.Double)
-_KIND = Job.kind.in_(sa.bindparam("kinds", expanding=True))
-_FIRST = (Job.priority, Job.due_at, Job.id)
-# a lease that is over, or one that no living worker can have written: the clock was set back since
-_STALE = sa.or_(Job.lease_until < _AT, Job.lease_until > _AT + 2 * _LEASE)
-# a failed attempt goes back for LONGEST_BACKOFF at most: what is later was written before the clock was set back
-_IS_DUE = sa.or_(Job.due_at <= _AT, sa.and_(Job.attempts > 0, Job.due_at > _AT + LONGEST_BACKOFF))
-_OVER = sa.select(Job.id).where(Job.state == "running", _KIND, _STALE).order_by(*_FIRST).limit(1)
-_DUE = sa.select(Job.id).where(Job.state == "queued", _KIND, _IS_DUE).order_by(*_FIRST).limit(1)
-_TAKE = (
-    sa.update(Job)
-    .values(state="running", token=Job.token + 1, attempts=Job.attempts + 1, worker=sa.bindparam("taker"), lease_until=_AT + _LEASE,
-            started_at=sa.func.coalesce(Job.started_at, sa.bindparam("started", type_=Job.started_at.type)))
-    .returning(Job.id, Job.organization_id, Job.kind, Job.subject_id, Job.user_id, Job.arguments, Job.done, Job.total, Job.token,
-               Job.attempts, Job.max_attempts)
-    .execution_options(synchronize_session=False)
-)  # fmt: skip
-_TAKE_ANY = _TAKE.where(Job.id == sa.bindparam("key"))
-_TAKE_ONE = _TAKE_ANY.where(
-    Job.organization_id == sa.bindparam("organization"), sa.or_(Job.state == "queued", sa.and_(Job.state == "running", _STALE))
-)
-_MINE = (
-    sa.update(Job)
-    .where(Job.organization_id == sa.bindparam("organization"), Job.id == sa.bindparam("key"), Job.token == sa.bindparam("mine"),
-           Job.state == "running")
-    .execution_options(synchronize_session=False)
-)  # fmt: skip
+    return float(session.execute(sa.select(_CLOCK[_dialect(session)]), {"at": seconds()}).scalar_one())
 
 
 # enqueue
@@ -82,15 +104,15 @@ def insert(session: WriteSession, values: Mapping[str, Any], *, delay: float) ->
 
     A job for now is due at 0: a clock that is set back never delays it.
     """
-    due = _at(session, time.time) + delay if delay > 0 else sa.literal(0.0, sa.Double)
     if values["dedupe_key"] is None:
-        session.execute(sa.insert(Job).values(due_at=due), dict(values))
+        session.execute(_INSERT[_dialect(session)], {**values, "delay": delay, "at": time.time()})
         key: UUID = values["id"]
         return key
+    due = 0.0 if delay <= 0 else now(session) + delay
     statement = upsert(session, Job).on_conflict_do_nothing(
-        index_elements=["organization_id", "kind", "dedupe_key"], index_where=_OPEN
+        index_elements=["organization_id", "kind", "dedupe_key"], index_where=KEYED
     )
-    return session.execute(statement.values(**values, due_at=due).returning(Job.id)).scalar()
+    return session.execute(statement.returning(Job.id), {**values, "due_at": due}).scalar()
 
 
 def open_id(session: Session, organization_id: UUID, kind: str, dedupe_key: str) -> UUID | None:
@@ -138,39 +160,40 @@ def claim_next(
     database: Database, kinds: Sequence[str], *, worker: str, lease: float, started: datetime, seconds: Seconds
 ) -> Mapping[str, Any] | None:
     """Take the first due job of any organization, or a running one whose lease is over; its columns, or ``None``."""
+    given = {"kinds": list(kinds), "taker": worker, "lease": lease, "started": started, "at": seconds()}
     if not database.is_sqlite:
-        statement = sa.text(
-            "SELECT * FROM plumbline_claim_job(CAST(:kinds AS text[]), :worker, CAST(:lease AS double precision), :started)"
-        )
+        del given["at"]
         with database.connect(write=True) as connection:
-            given = {"kinds": list(kinds), "worker": worker, "lease": lease, "started": started}
-            row = connection.execute(statement.execution_options(tenant="all"), given).mappings().first()
+            row = connection.execute(_CLAIM, given, execution_options=_ALL).mappings().first()
             return None if row is None else dict(row)
     with database.read(None) as session:  # idle workers only read: they never hold up a writer
-        if _claimable(session, kinds, lease, seconds()) is None:
+        if _claimable(session, given) is None:
             return None
     with database.write(None) as session:
-        at = seconds()
-        key = _claimable(session, kinds, lease, at)
+        given["at"] = seconds()  # it may have waited for its turn
+        key = _claimable(session, given)
         if key is None:
             return None
-        taken = _taken(Job.id == key, worker, sa.literal(at, sa.Double), lease, started)
-        return dict(session.execute(taken, execution_options=_ALL).mappings().one())
+        return dict(session.execute(_TAKE_NEXT, given | {"key": key}, execution_options=_ALL).mappings().one())
 
 
-def _claimable(session: Session, kinds: Sequence[str], lease: float, at: float) -> UUID | None:
-    given = {"kinds": list(kinds), "at": at, "lease": lease}
-    found = session.scalar(_OVER, given, execution_options=_ALL)
+def _claimable(session: Session, given: Mapping[str, Any]) -> UUID | None:
+    found: UUID | None = session.scalar(_OVER, given, execution_options=_ALL)
     return found if found is not None else session.scalar(_DUE, given, execution_options=_ALL)
 
 
 def claim_one(session: WriteSession, organization_id: UUID, job_id: UUID, *, worker: str, lease: float, started: datetime,
               seconds: Seconds = time.time) -> Mapping[str, Any] | None:  # fmt: skip
     """Take this job, due or not; ``None`` when another holds it or it has ended."""
-    at = _at(session, seconds)
-    which = sa.and_(Job.organization_id == organization_id, Job.id == job_id,
-                    sa.or_(Job.state == "queued", sa.and_(Job.state == "running", _stale(at, lease))))  # fmt: skip
-    row = session.execute(_taken(which, worker, at, lease, started)).mappings().first()
+    given = {
+        "organization": organization_id,
+        "key": job_id,
+        "taker": worker,
+        "lease": lease,
+        "started": started,
+        "at": seconds(),
+    }
+    row = session.execute(_TAKE_ONE[_dialect(session)], given).mappings().first()
     return None if row is None else dict(row)
 
 
@@ -187,14 +210,6 @@ def organization_of(database: Database, job_id: UUID) -> UUID | None:
         return None if row is None else row[0]
 
 
-def _mine(organization_id: UUID, job_id: UUID, token: int) -> Any:
-    return (
-        sa.update(Job)
-        .where(Job.organization_id == organization_id, Job.id == job_id, Job.token == token, Job.state == "running")
-        .execution_options(synchronize_session=False)
-    )
-
-
 def running_token(session: Session, organization_id: UUID, job_id: UUID) -> int | None:
     """Of the claim that holds the job now."""
     which = (Job.organization_id == organization_id, Job.id == job_id, Job.state == "running")
@@ -204,36 +219,47 @@ def running_token(session: Session, organization_id: UUID, job_id: UUID) -> int 
 def advance(session: WriteSession, organization_id: UUID, job_id: UUID, token: int, *, rows: int, total: int | None, lease: float,
             seconds: Seconds) -> bool | None:  # fmt: skip
     """Progress and a new lease; whether a cancellation is asked for, or ``None`` when the job is not this claim's any more."""
-    values: dict[str, Any] = {"lease_until": _at(session, seconds) + lease}
-    if rows:
-        values["done"] = Job.done + rows
-    if total is not None:
-        values["total"] = total
-    return session.execute(
-        _mine(organization_id, job_id, token).values(**values).returning(Job.cancel_requested)
-    ).scalar()
+    given = {
+        "organization": organization_id,
+        "key": job_id,
+        "mine": token,
+        "rows": rows,
+        "whole": total,
+        "lease": lease,
+        "at": seconds(),
+    }
+    asked: bool | None = session.execute(_ADVANCE[_dialect(session)], given).scalar()
+    return asked
 
 
 def end(session: WriteSession, organization_id: UUID, job_id: UUID, token: int, *, state: str, error: str | None, at: datetime,
         rows: int = 0) -> bool:  # fmt: skip
     """``False`` when the job is not this claim's any more."""
-    values = {"state": state, "error": error, "lease_until": None, "finished_at": at, "done": Job.done + rows}
-    return changed(session.execute(_mine(organization_id, job_id, token).values(**values))) == 1
+    given = {
+        "organization": organization_id,
+        "key": job_id,
+        "mine": token,
+        "ended": state,
+        "told": error,
+        "ended_at": at,
+        "rows": rows,
+    }
+    return changed(session.execute(_END, given)) == 1
 
 
 def give_back(session: WriteSession, organization_id: UUID, job_id: UUID, token: int, *, error: str | None, delay: float, attempts: int,
               seconds: Seconds) -> bool:  # fmt: skip
     """Queue it again, ``delay`` seconds from now; ``attempts`` is what its count shall say."""
-    due = _at(session, seconds) + delay if delay > 0 else 0.0
-    values = {
-        "state": "queued",
-        "error": error,
-        "lease_until": None,
-        "worker": None,
-        "due_at": due,
-        "attempts": attempts,
+    given = {
+        "organization": organization_id,
+        "key": job_id,
+        "mine": token,
+        "told": error,
+        "tries": attempts,
+        "delay": delay,
+        "at": seconds(),
     }
-    return changed(session.execute(_mine(organization_id, job_id, token).values(**values))) == 1
+    return changed(session.execute(_BACK[_dialect(session)], given)) == 1
 
 
 # what people ask for

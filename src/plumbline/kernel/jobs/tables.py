@@ -13,7 +13,8 @@ from plumbline.kernel.database import Table, TenantOwned, by_time, one_of, optio
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
 OPEN = ("queued", "running")
-_OPEN = sa.text("state in ('queued', 'running')")
+# without a key there is nothing to look up, and the index must not tempt the planner away from ix_jobs_due
+KEYED = sa.text("state in ('queued', 'running') and dedupe_key is not null")
 
 
 class Job(TenantOwned, Table):
@@ -25,7 +26,7 @@ class Job(TenantOwned, Table):
         one_of("state", *STATES),
         by_time("jobs"),
         sa.Index("ix_jobs_due", "state", "priority", "due_at", "id"),
-        sa.Index("uq_jobs_dedupe_key", "organization_id", "kind", "dedupe_key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("uq_jobs_dedupe_key", "organization_id", "kind", "dedupe_key", unique=True, sqlite_where=KEYED, postgresql_where=KEYED),
     )  # fmt: skip
 
     kind: Mapped[str]

@@ -15,7 +15,7 @@ from plumbline.kernel.ledger.tables import AuditEntry
 from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "id": "019ab2f4-8f00-7a31-9c1d-0d6a5f3b2c11", "timestamp": "2026-11-24T09:41:00.000000Z", "action": "users.change",
     "actor_type": "user", "user_id": "019ab2f0-1c00-7bd2-8f4e-51f0c2a7de90", "user_name": "Imke Brandt",
     "resource_type": "user", "resource_id": "019ab2f1-2a00-7c10-a8e1-6b1f0a9c7d55", "resource_name": "Jonas Weiss", "request_id": "4f1c0e",
@@ -56,7 +56,7 @@ class Entry(BaseModel):
 
     @classmethod
     def of(cls, entry: AuditEntry, names: dict[UUID, str]) -> Entry:
-        named = {
+        named: dict[str, Any] = {
             "user_name": names.get(entry.user_id) if entry.user_id else None,
             "resource_name": names.get(entry.resource_id) if entry.resource_id and entry.resource_type == "user" else None,
             "actor_commitment": entry.actor_commitment.hex(), "content_commitment": entry.content_commitment.hex(),
@@ -84,13 +84,24 @@ class ActivityDay(BaseModel):
 
 
 def asked(
-    actor: Annotated[str, Query(max_length=320, description="Id, user name or e-mail of a person, or the name of a program.")] = "",
-    action: Annotated[str, Query(max_length=100, description="An action or its beginning: `users` finds `users.create`.")] = "",
+    actor: Annotated[
+        str, Query(max_length=320, description="Id, user name or e-mail of a person, or the name of a program.")
+    ] = "",
+    action: Annotated[
+        str, Query(max_length=100, description="An action or its beginning: `users` finds `users.create`.")
+    ] = "",
     resource_type: Annotated[str, Query(max_length=100)] = "",
     resource_id: UUID | None = None,
-    since: Annotated[str, Query(max_length=40, description="This day or time, or later; without a zone UTC.", examples=["2026-11-01"])] = "",
-    until: Annotated[str, Query(max_length=40, description="Before this time; a day is held whole.", examples=["2026-11-30"])] = "",
-    client: Annotated[str, Query(max_length=200, description="The program that acted: `console`, `cli`, the name of a key.")] = "",
+    since: Annotated[
+        str,
+        Query(max_length=40, description="This day or time, or later; without a zone UTC.", examples=["2026-11-01"]),
+    ] = "",
+    until: Annotated[
+        str, Query(max_length=40, description="Before this time; a day is held whole.", examples=["2026-11-30"])
+    ] = "",
+    client: Annotated[
+        str, Query(max_length=200, description="The program that acted: `console`, `cli`, the name of a key.")
+    ] = "",
     success: bool | None = None,
 ) -> queries.Query:
     return queries.Query(
@@ -104,7 +115,11 @@ Asked = Annotated[queries.Query, Depends(asked)]
 
 @router.get("/audit")
 def list_audit_entries(
-    house: House, caller: Caller, query: Asked, limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: str | None = None
+    house: House,
+    caller: Caller,
+    query: Asked,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: str | None = None,
 ) -> EntryPage:
     """Who did what, when and from where; newest first."""
     page = queries.list_entries(house, caller, query, PageRequest.parse(limit, cursor))
@@ -117,7 +132,10 @@ def list_audit_activity(
     house: House, caller: Caller, query: Asked, days: Annotated[int, Query(ge=1, le=queries.MOST_DAYS)] = 30
 ) -> list[ActivityDay]:
     """Acts per day, quiet days included; `days` counts back from the end of the range where `since` is left out."""
-    return [ActivityDay(day=d.day, entries=d.entries, failed=d.failed) for d in queries.activity(house, caller, query, days=days)]
+    return [
+        ActivityDay(day=d.day, entries=d.entries, failed=d.failed)
+        for d in queries.activity(house, caller, query, days=days)
+    ]
 
 
 @router.get("/audit/{entry_id}")

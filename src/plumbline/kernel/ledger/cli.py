@@ -16,17 +16,32 @@ if TYPE_CHECKING:
 
 audit = typer.Typer(no_args_is_help=True, help="The audit log: who did what, when, from where.")
 
-Actor = Annotated[str, typer.Option("--actor", help="Id, user name or e-mail of a person, or the name of a program (cli:anna).")]
+Actor = Annotated[
+    str, typer.Option("--actor", help="Id, user name or e-mail of a person, or the name of a program (cli:anna).")
+]
 Action = Annotated[str, typer.Option("--action", help="An action or its beginning: users finds users.create.")]
-ResourceType = Annotated[str, typer.Option("--resource-type", help="What was acted upon: user, api_key, organization …")]
+ResourceType = Annotated[
+    str, typer.Option("--resource-type", help="What was acted upon: user, api_key, organization …")
+]
 ResourceId = Annotated[str, typer.Option("--resource-id", help="The id of what was acted upon.")]
-Since = Annotated[str, typer.Option("--since", help="This day or time, or later (UTC): 2026-11-24 or 2026-11-24T09:30Z.")]
+Since = Annotated[
+    str, typer.Option("--since", help="This day or time, or later (UTC): 2026-11-24 or 2026-11-24T09:30Z.")
+]
 Until = Annotated[str, typer.Option("--until", help="Before this time; a day is held whole.")]
 Client = Annotated[str, typer.Option("--client", help="The program that acted: console, cli, the name of a key.")]
 Success = Annotated[bool | None, typer.Option("--success/--failed", help="Only what was done, or only what was tried.")]
 
 
-def _query(actor: str, action: str, resource_type: str, resource_id: str, since: str, until: str, client: str, success: bool | None) -> Query:
+def _query(
+    actor: str,
+    action: str,
+    resource_type: str,
+    resource_id: str,
+    since: str,
+    until: str,
+    client: str,
+    success: bool | None,
+) -> Query:
     from plumbline.kernel.ledger import queries
 
     return queries.Query(
@@ -43,7 +58,9 @@ def _id(text: str, name: str) -> UUID:
     except ValueError:
         from plumbline.kernel.errors import Usage
 
-        raise Usage(f"{name}: '{text}' is no id.", remedy="Copy one from the list: plumbline audit list --json") from None
+        raise Usage(
+            f"{name}: '{text}' is no id.", remedy="Copy one from the list: plumbline audit list --json"
+        ) from None
 
 
 @audit.command("list")
@@ -69,11 +86,15 @@ def list_(
             "done": entry.success, "id": entry.id,
         } | (_every(entry) if as_json else {})  # fmt: skip
 
-    print_page(page, ("time", "who", "action", "on", "client", "done", "id"), row, as_json=as_json, empty="No entry fits.")
+    print_page(
+        page, ("time", "who", "action", "on", "client", "done", "id"), row, as_json=as_json, empty="No entry fits."
+    )
 
 
 @audit.command("show")
-def show(context: typer.Context, entry: Annotated[str, typer.Argument(help="The entry's id.")], as_json: Json = False) -> None:
+def show(
+    context: typer.Context, entry: Annotated[str, typer.Argument(help="The entry's id.")], as_json: Json = False
+) -> None:
     """Everything that is recorded of one act."""
     from plumbline.kernel.ledger import queries
 
@@ -98,7 +119,11 @@ def activity(
     if as_json:
         print_json([{"day": d.day, "entries": d.entries, "failed": d.failed} for d in found])
         return
-    print_table(("day", "acts", "of these failed"), [(d.day, d.entries, d.failed) for d in found], right=("acts", "of these failed"))
+    print_table(
+        ("day", "acts", "of these failed"),
+        [(d.day, d.entries, d.failed) for d in found],
+        right=("acts", "of these failed"),
+    )
 
 
 def _who(entry: AuditEntry, names: dict[UUID, str]) -> str:
@@ -110,5 +135,9 @@ def _who(entry: AuditEntry, names: dict[UUID, str]) -> str:
 
 
 def _every(entry: AuditEntry) -> dict[str, Any]:
-    columns = {c.key: getattr(entry, c.key) for c in type(entry).__table__.columns if c.key not in ("id", "actor_salt", "content_salt")}
+    columns = {
+        c.key: getattr(entry, c.key)
+        for c in type(entry).__table__.columns
+        if c.key not in ("id", "actor_salt", "content_salt")
+    }
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in columns.items()}

@@ -16,7 +16,7 @@ from uuid import UUID
 from plumbline.kernel import canonical, clock
 from plumbline.kernel.database.types import Encoded
 
-quote = json.encoder.encode_basestring  # type: ignore[attr-defined]  # equals RFC 8785 string escaping
+quote = json.encoder.encode_basestring  # equals RFC 8785 string escaping
 
 
 def _text(value: str | None) -> str:

@@ -68,7 +68,9 @@ def described(entry: AuditEntry, names: dict[UUID, str]) -> dict[str, Any]:
     """An entry in words: who, by which program, on what."""
     person = names.get(entry.user_id) if entry.user_id else None
     on = names.get(entry.resource_id) if entry.resource_id and entry.resource_type == "user" else None
-    program = {"key": f"key {entry.client_id}", "job": "a job", "system": entry.actor_id or "the program"}.get(entry.actor_type, "")
+    program = {"key": f"key {entry.client_id}", "job": "a job", "system": entry.actor_id or "the program"}.get(
+        entry.actor_type, ""
+    )
     return {
         "entry": entry, "person": person, "program": program, "type": entry.resource_type.replace("_", " "),
         "on": on or (formats.short_hash(str(entry.resource_id)) if entry.resource_id else ""), "named": on is not None,

@@ -54,9 +54,15 @@ def moment(text: str, field: str, *, end: bool = False) -> datetime | None:
         if end and len(text.strip()) <= 10:
             at += timedelta(days=1)
     except (ValueError, OverflowError):
-        raise InvalidInput(f"'{text[:40]}' is no day or time.", where=Where(field=field), remedy="Write it as 2026-11-24 or 2026-11-24T09:30Z.") from None
+        raise InvalidInput(
+            f"'{text[:40]}' is no day or time.",
+            where=Where(field=field),
+            remedy="Write it as 2026-11-24 or 2026-11-24T09:30Z.",
+        ) from None
     if not 1970 <= at.year <= 9000:
-        raise InvalidInput(f"The year {at.year} is outside of the log.", where=Where(field=field), remedy="Choose a year from 1970 on.")
+        raise InvalidInput(
+            f"The year {at.year} is outside of the log.", where=Where(field=field), remedy="Choose a year from 1970 on."
+        )
     return at
 
 
@@ -84,7 +90,9 @@ def activity(installation: Installation, context: Context, query: Query, *, days
     """Entries per day (UTC), quiet days included: from ``since`` (else ``days`` before the end) to ``until`` (else today)."""
     context.require("audit.read")
     if not 1 <= days <= MOST_DAYS:
-        raise InvalidInput(f"{days} days cannot be shown.", where=Where(field="days"), remedy=f"Ask for 1 to {MOST_DAYS} days.")
+        raise InvalidInput(
+            f"{days} days cannot be shown.", where=Where(field="days"), remedy=f"Ask for 1 to {MOST_DAYS} days."
+        )
     last = (query.until - timedelta(microseconds=1) if query.until else context.now).astimezone(UTC).date()
     first = query.since.astimezone(UTC).date() if query.since else last - timedelta(days=days - 1)
     first = max(first, last - timedelta(days=MOST_DAYS - 1))
@@ -99,7 +107,9 @@ def activity(installation: Installation, context: Context, query: Query, *, days
 
 def names(installation: Installation, context: Context, entries: Sequence[AuditEntry]) -> dict[UUID, str]:
     """What the people of these entries are called, as actors and as the thing acted upon."""
-    keys = {e.user_id for e in entries if e.user_id} | {e.resource_id for e in entries if e.resource_id and e.resource_type == "user"}
+    keys = {e.user_id for e in entries if e.user_id} | {
+        e.resource_id for e in entries if e.resource_id and e.resource_type == "user"
+    }
     with installation.database.read(context.organization_id) as session:
         return people.names(session, context.organization_id, keys)
 
@@ -112,7 +122,12 @@ def changes(entry: AuditEntry) -> list[tuple[str, Any, Any]]:
 
 
 def _resolved(session: Session, context: Context, query: Query) -> Filter:
-    for field, text in (("actor", query.actor), ("action", query.action), ("resource_type", query.resource_type), ("client", query.client)):
+    for field, text in (
+        ("actor", query.actor),
+        ("action", query.action),
+        ("resource_type", query.resource_type),
+        ("client", query.client),
+    ):
         if "\x00" in text:
             raise InvalidInput("A text holds the character U+0000.", where=Where(field=field), remedy="Leave it out.")
     actions: tuple[str, ...] | None = None

@@ -59,7 +59,10 @@ def conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if wanted.since is not None:
         found += [AuditEntry.id >= first_id(wanted.since), AuditEntry.timestamp >= wanted.since]
     if wanted.until is not None:
-        found += [AuditEntry.id < first_id(wanted.until + timedelta(milliseconds=1)), AuditEntry.timestamp < wanted.until]
+        found += [
+            AuditEntry.id < first_id(wanted.until + timedelta(milliseconds=1)),
+            AuditEntry.timestamp < wanted.until,
+        ]
     if wanted.client is not None:
         found.append(AuditEntry.client_id == wanted.client)
     if wanted.success is not None:
@@ -79,7 +82,9 @@ def actions(session: Session, organization_id: UUID) -> list[str]:
     """The actions that occur, sorted. One look into the index per action, however many entries there are."""
     mine = AuditEntry.organization_id == organization_id
     found = sa.select(sa.func.min(AuditEntry.action).label("action")).where(mine).cte("found", recursive=True)
-    following = sa.select(sa.func.min(AuditEntry.action)).where(mine, AuditEntry.action > found.c.action).scalar_subquery()
+    following = (
+        sa.select(sa.func.min(AuditEntry.action)).where(mine, AuditEntry.action > found.c.action).scalar_subquery()
+    )
     found = found.union_all(sa.select(following).where(found.c.action.is_not(None)))
     return sorted(session.scalars(sa.select(found.c.action).where(found.c.action.is_not(None))))
 
@@ -87,9 +92,13 @@ def actions(session: Session, organization_id: UUID) -> list[str]:
 def activity(session: Session, organization_id: UUID, wanted: Filter) -> list[Day]:
     """Entries per day; days without any are left out."""
     if session.connection().dialect.name == "postgresql":
-        day = sa.func.to_char(sa.func.timezone(sa.literal_column("'UTC'"), AuditEntry.timestamp), sa.literal_column("'YYYY-MM-DD'"))
+        day = sa.func.to_char(
+            sa.func.timezone(sa.literal_column("'UTC'"), AuditEntry.timestamp), sa.literal_column("'YYYY-MM-DD'")
+        )
     else:
-        day = sa.func.substr(sa.type_coerce(AuditEntry.timestamp, sa.Text()), sa.literal_column("1"), sa.literal_column("10"))
+        day = sa.func.substr(
+            sa.type_coerce(AuditEntry.timestamp, sa.Text()), sa.literal_column("1"), sa.literal_column("10")
+        )
     failed = sa.func.sum(sa.case((AuditEntry.success.is_(sa.true()), 0), else_=1))
     statement = (
         sa.select(day.label("day"), sa.func.count(), failed)

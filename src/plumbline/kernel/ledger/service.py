@@ -101,7 +101,7 @@ def audit(session: WriteSession, context: Context, action: str, resource_type: s
         "actor_id": context.actor_id, "client_id": context.client_id, "ip_address": context.ip,
         "session_id": context.session_id, "user_agent": context.user_agent,
     }  # fmt: skip
-    content = {
+    content: dict[str, Any] = {
         "details": _encoded(details), "error_message": error, "new_values": _encoded(new), "old_values": _encoded(old),
     }  # fmt: skip
     key = new_id(context.now)

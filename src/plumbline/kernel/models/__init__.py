@@ -11,5 +11,6 @@ part = Room(
     pages="plumbline.kernel.models.pages:router",
     templates="plumbline.kernel.models",
     entries=(Entry("models", "Models", "/models", "models", group="record", right="models.read"),),
+    findings="plumbline.kernel.models.service:triage",
     rights={"models.read": ("viewer", "analyst", "admin"), "models.activate": ("admin",)},
 )

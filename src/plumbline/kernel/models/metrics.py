@@ -24,7 +24,7 @@ HISTOGRAM_BINS = 1000
 _DRAWS = 10_000
 
 
-class Undefined(ValueError):  # noqa: N818 - a state of the data, not a fault
+class Undefined(ValueError):
     """This measure does not exist for these rows; the text says why."""
 
 

@@ -64,6 +64,7 @@ def find(session: Session, organization_id: UUID, key: str | UUID) -> Model:
         return model(session, organization_id, UUID(key))
     except ValueError:
         pass
+    _refuse_nul(key)
     name, at, number = key.rpartition("@")
     if at and name:
         return version(session, organization_id, name, number)
@@ -71,6 +72,11 @@ def find(session: Session, organization_id: UUID, key: str | UUID) -> Model:
     if found is None:
         raise NotFound(f"There is no model '{key}' in this organization.", remedy="List them to see which there are: plumbline models list.")
     return found
+
+
+def _refuse_nul(key: str) -> None:
+    if "\x00" in key:  # PostgreSQL cannot even ask for it
+        raise NotFound("There is no model of that name in this organization.", remedy="List them to see which there are: plumbline models list.")
 
 
 def models(session: Session, organization_id: UUID, request: PageRequest, *, name: str | None = None, kind: str | None = None,

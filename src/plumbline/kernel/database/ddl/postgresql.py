@@ -11,7 +11,7 @@ _JSON = ("details", "new_values", "old_values")
 
 
 def _same(columns: tuple[str, ...]) -> str:
-    cast = {c: "::text" for c in _JSON}  # type json has no equality
+    cast = dict.fromkeys(_JSON, "::text")  # type json has no equality
     return " AND ".join(f"new.{c}{cast.get(c, '')} IS NOT DISTINCT FROM old.{c}{cast.get(c, '')}" for c in columns)
 
 
@@ -36,7 +36,7 @@ def functions() -> list[str]:
 
 
 def lookups() -> list[str]:
-    """The owner's functions: what must be found before the tenant is known, and the next job of any tenant."""
+    """The owner's functions: what must be found before the tenant is known, and the worker's business over all of them."""
     secure = "LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp"
     made = [
         f"""CREATE OR REPLACE FUNCTION plumbline_find_session(wanted bytea) RETURNS TABLE (id uuid, organization_id uuid) {secure} AS $$
@@ -45,22 +45,40 @@ def lookups() -> list[str]:
   SELECT k.id, k.organization_id FROM api_keys k WHERE k.key_hash = wanted $$""",
         f"""CREATE OR REPLACE FUNCTION plumbline_find_user(wanted text) RETURNS TABLE (id uuid, organization_id uuid) {secure} AS $$
   SELECT u.id, u.organization_id FROM users u WHERE u.username = wanted OR u.email = wanted $$""",
-        """CREATE OR REPLACE FUNCTION plumbline_claim_job(wanted text[], worker_name text, lease double precision)
-  RETURNS TABLE (id uuid, organization_id uuid) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+        f"""CREATE OR REPLACE FUNCTION plumbline_find_job(wanted uuid) RETURNS TABLE (id uuid, organization_id uuid) {secure} AS $$
+  SELECT j.id, j.organization_id FROM jobs j WHERE j.id = wanted $$""",
+        # no OR over the two states: each look-up then follows ix_jobs_due and stops at its first row
+        """CREATE OR REPLACE FUNCTION plumbline_claim_job(wanted text[], worker_name text, lease double precision, started timestamptz)
+  RETURNS TABLE (id uuid, organization_id uuid, kind text, subject_id uuid, user_id uuid, arguments jsonb, done bigint, total bigint,
+    token bigint, attempts bigint, max_attempts bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
 DECLARE at double precision := extract(epoch FROM clock_timestamp()); chosen uuid;
 BEGIN
-  SELECT j.id INTO chosen FROM jobs j WHERE j.kind = ANY (wanted)
-    AND ((j.state = 'queued' AND j.due_at <= at) OR (j.state = 'running' AND (j.lease_until < at OR j.lease_until > at + 2 * lease)))
+  SELECT j.id INTO chosen FROM jobs j WHERE j.state = 'running' AND j.kind = ANY (wanted)
+    AND (j.lease_until < at OR j.lease_until > at + 2 * lease)
     ORDER BY j.priority, j.due_at, j.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  IF chosen IS NULL THEN
+    SELECT j.id INTO chosen FROM jobs j WHERE j.state = 'queued' AND j.kind = ANY (wanted)
+      AND (j.due_at <= at OR (j.attempts > 0 AND j.due_at > at + 300))
+      ORDER BY j.priority, j.due_at, j.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  END IF;
   IF chosen IS NULL THEN RETURN; END IF;
   RETURN QUERY UPDATE jobs j SET state = 'running', token = j.token + 1, attempts = j.attempts + 1, worker = worker_name,
-    lease_until = at + lease, started_at = coalesce(j.started_at, clock_timestamp()) WHERE j.id = chosen RETURNING j.id, j.organization_id;
+    lease_until = at + lease, started_at = coalesce(j.started_at, started) WHERE j.id = chosen
+    RETURNING j.id, j.organization_id, j.kind, j.subject_id, j.user_id, j.arguments, j.done, j.total, j.token, j.attempts, j.max_attempts;
 END $$""",
+        f"""CREATE OR REPLACE FUNCTION plumbline_job_backlog() RETURNS TABLE (waiting bigint, oldest double precision) {secure} AS $$
+  SELECT count(*), max(extract(epoch FROM clock_timestamp()) - CASE WHEN j.state = 'running' THEN j.lease_until WHEN j.due_at > 0 THEN j.due_at
+      ELSE extract(epoch FROM j.created_at) END) FROM jobs j
+    WHERE (j.state = 'queued' AND j.due_at <= extract(epoch FROM clock_timestamp()))
+      OR (j.state = 'running' AND j.lease_until < extract(epoch FROM clock_timestamp())) $$""",
+        f"""CREATE OR REPLACE FUNCTION plumbline_due_schedules() RETURNS TABLE (organization_id uuid) {secure} AS $$
+  SELECT DISTINCT s.organization_id FROM job_schedules s WHERE NOT s.paused AND s.next_due <= extract(epoch FROM clock_timestamp()) $$""",
     ]
     for name in LOOKUPS:
         made.append(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
     made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_app, plumbline_worker" for name in LOOKUPS[:3])
-    made.append(f"GRANT EXECUTE ON FUNCTION {LOOKUPS[3]} TO plumbline_worker")
+    made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_worker" for name in LOOKUPS[3:])
     return made
 
 
@@ -68,7 +86,10 @@ LOOKUPS = (
     "plumbline_find_session(bytea)",
     "plumbline_find_key(bytea)",
     "plumbline_find_user(text)",
-    "plumbline_claim_job(text[], text, double precision)",
+    "plumbline_find_job(uuid)",
+    "plumbline_claim_job(text[], text, double precision, timestamptz)",
+    "plumbline_job_backlog()",
+    "plumbline_due_schedules()",
 )
 
 

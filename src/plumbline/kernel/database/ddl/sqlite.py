@@ -17,12 +17,14 @@ def _blank(columns: tuple[str, ...]) -> str:
 
 
 _REFUSE = "BEGIN SELECT RAISE(ABORT, '{} is append-only'); END"
+_ERASURE = f"{_same(_FIXED)} AND (({_same(_ACTOR)}) OR ({_blank(_ACTOR)})) AND (({_same(_CONTENT)}) OR ({_blank(_CONTENT)}))"
+_PRUNED = (
+    "SELECT 1 FROM ledger_leaves l JOIN ledger_trees t ON t.organization_id = l.organization_id"
+    " WHERE l.entry_id = old.id AND l.leaf_index < t.pruned_below"
+)
 _AUDIT = [
-    f"CREATE TRIGGER audit_log_update BEFORE UPDATE ON audit_log WHEN NOT ({_same(_FIXED)} AND (({_same(_ACTOR)}) OR ({_blank(_ACTOR)}))"
-    f" AND (({_same(_CONTENT)}) OR ({_blank(_CONTENT)}))) {_REFUSE.format('audit_log')}",
-    "CREATE TRIGGER audit_log_delete BEFORE DELETE ON audit_log WHEN NOT EXISTS (SELECT 1 FROM ledger_leaves l JOIN ledger_trees t"
-    " ON t.organization_id = l.organization_id WHERE l.entry_id = old.id AND l.leaf_index < t.pruned_below) "
-    + _REFUSE.format("audit_log"),
+    f"CREATE TRIGGER audit_log_update BEFORE UPDATE ON audit_log WHEN NOT ({_ERASURE}) {_REFUSE.format('audit_log')}",
+    f"CREATE TRIGGER audit_log_delete BEFORE DELETE ON audit_log WHEN NOT EXISTS ({_PRUNED}) {_REFUSE.format('audit_log')}",
     # INSERT OR REPLACE would pass the two above
     "CREATE TRIGGER audit_log_replace BEFORE INSERT ON audit_log WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = new.id) "
     + _REFUSE.format("audit_log"),
@@ -41,6 +43,6 @@ def of_table(table: str, *, timed: bool) -> list[str]:
         # the second condition ends the recursion when two statements forget the time within one millisecond
         made.append(
             f"CREATE TRIGGER {table}_updated_at AFTER UPDATE ON {table} WHEN new.updated_at IS old.updated_at"
-            f" AND new.updated_at IS NOT {_NOW} BEGIN UPDATE {table} SET updated_at = {_NOW} WHERE id = new.id; END"  # noqa: S608
+            f" AND new.updated_at IS NOT {_NOW} BEGIN UPDATE {table} SET updated_at = {_NOW} WHERE id = new.id; END"
         )
     return made

@@ -119,14 +119,16 @@ def _insert(session: Session, key: UUID, name: str, slug: str, context: Context)
     )
 
 
-def mark(installation: Installation, context: Context, name: str, *, value: object) -> None:
-    """Write one of the organization's own settings (``four_eyes`` among them)."""
+def change_settings(installation: Installation, context: Context, **values: object) -> None:
+    """Change the organization's own settings; None takes a setting back to its default.
+
+    ``four_eyes``: whether binding acts need a second person (default: as soon as two people could do them).
+    """
     with Act(installation.database, context, "organizations.change", "organization", resource_id=context.organization_id,
-             right="organizations.manage") as act:  # fmt: skip
+             right="organizations.settings") as act:  # fmt: skip
         organization = repository.organization(act.session, context.organization_id)
         assert organization is not None
-        changed = {**(organization.settings or {}), name: value}
-        act.session.execute(
-            sa.update(Organization).where(Organization.id == context.organization_id).values(settings=changed, updated_at=context.now)
-        )
-        act.done(old={name: (organization.settings or {}).get(name)}, new={name: value})
+        before = dict(organization.settings or {})
+        after = {name: value for name, value in {**before, **values}.items() if value is not None}
+        repository.update_organization(act.session, context.organization_id, settings=after, updated_at=context.now)
+        act.done(old={name: before.get(name) for name in values}, new=dict(values))

@@ -244,14 +244,14 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_due", ["state", "priority", "due_at"], unique=False)
+        batch_op.create_index("ix_jobs_due", ["state", "priority", "due_at", "id"], unique=False)
         batch_op.create_index("ix_jobs_organization_id_id", ["organization_id", "id"], unique=False)
         batch_op.create_index(
             "uq_jobs_dedupe_key",
             ["organization_id", "kind", "dedupe_key"],
             unique=True,
-            sqlite_where=sa.text("state in ('queued', 'running')"),
-            postgresql_where=sa.text("state in ('queued', 'running')"),
+            sqlite_where=sa.text("state in ('queued', 'running') and dedupe_key is not null"),
+            postgresql_where=sa.text("state in ('queued', 'running') and dedupe_key is not null"),
         )
 
     op.create_table(
@@ -588,8 +588,8 @@ def downgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_jobs_dedupe_key",
-            sqlite_where=sa.text("state in ('queued', 'running')"),
-            postgresql_where=sa.text("state in ('queued', 'running')"),
+            sqlite_where=sa.text("state in ('queued', 'running') and dedupe_key is not null"),
+            postgresql_where=sa.text("state in ('queued', 'running') and dedupe_key is not null"),
         )
         batch_op.drop_index("ix_jobs_organization_id_id")
         batch_op.drop_index("ix_jobs_due")

@@ -1,0 +1,169 @@
+"""What a page draws of a version: calibration, cost, importance, figures side by side (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from plumbline.console import charts, formats
+from plumbline.console.charts import Bar
+from plumbline.kernel.models.metrics import wilson
+from plumbline.kernel.models.service import Measured
+from plumbline.kernel.models.tables import Model
+
+ORDER = ("roc_auc", "gini", "ks", "average_precision", "brier", "log_loss", "ece", "ece_floor", "calibration_intercept",
+         "calibration_slope", "calibration_p", "cost_per_application", "cost_per_case", "approval_rate", "accuracy", "precision", "recall",
+         "specificity", "f1", "f_beta_3_2", "balanced_accuracy", "mcc", "kappa")  # fmt: skip
+"""Discrimination, calibration, cost, then what hangs on the threshold."""
+NAMES = {
+    "roc_auc": "ROC AUC", "ks": "KS", "ece": "ECE", "ece_floor": "ECE of a perfect model", "mcc": "MCC", "f1": "F1", "f_beta_3_2": "F-beta 3.2",
+    "brier": "Brier score", "mae": "MAE", "rmse": "RMSE", "r2": "R²", "calibration_p": "Calibration p",
+}  # fmt: skip
+TOLD_FIRST = ("test", "validation", "cross_validation", "policy", "train")
+BINS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart, what it is of, and its numbers as rows."""
+
+    title: str
+    sub: str
+    chart: Markup
+    headers: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure on one dataset: written out, its interval, or why there is none."""
+
+    value: str
+    interval: str = ""
+    missing: str = ""
+
+
+def name_of(metric: str) -> str:
+    return NAMES.get(metric) or metric.replace("_", " ").capitalize()
+
+
+def dataset_of(dataset: str) -> str:
+    return dataset.replace("_", " ").replace(":", " ").capitalize()
+
+
+def figure(value: float) -> str:
+    """Three decimals, more for what is small."""
+    digits = 3 if value == 0 or abs(value) >= 0.1 else 4
+    return formats.number(value, digits)
+
+
+def latest(evaluations: Sequence[Measured]) -> list[Measured]:
+    """The newest evaluation of each dataset, those that say most first."""
+    seen: dict[str, Measured] = {}
+    for one in evaluations:  # newest first
+        seen.setdefault(one.evaluation.dataset, one)
+    return sorted(seen.values(), key=lambda m: (_rank(TOLD_FIRST, m.evaluation.dataset), m.evaluation.dataset))
+
+
+def figures(evaluations: Sequence[Measured]) -> list[tuple[str, str, list[Cell]]]:
+    """Metric → a cell a dataset, in the order of the datasets."""
+    names = {name for one in evaluations for name in (*one.metrics, *one.evaluation.extra.get("undefined", {}))}
+    ordered = sorted(names, key=lambda name: (_rank(ORDER, name), name))
+    return [(name, name_of(name), [_cell(one, name) for one in evaluations]) for name in ordered]
+
+
+def _cell(one: Measured, name: str) -> Cell:
+    value = one.metrics.get(name)
+    if value is None:
+        return Cell("", missing=one.evaluation.extra.get("undefined", {}).get(name, "not measured"))
+    pair = one.evaluation.extra.get("intervals", {}).get(name)
+    return Cell(figure(value), f"{figure(pair[0])} to {figure(pair[1])}" if pair else "")
+
+
+def _rank(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def headline(model: Model) -> tuple[str, str] | None:
+    """The first of a version's main figures: its name and value."""
+    for name in sorted(model.metrics, key=lambda n: (_rank(ORDER, n), n)):
+        return name_of(name), figure(model.metrics[name])
+    return None
+
+
+def reliability(model: Model, evaluations: Sequence[Measured]) -> Picture | None:
+    """Observed against predicted share, on the rows that had least to do with training."""
+    for one in evaluations:
+        if "histogram" in one.evaluation.extra and one.evaluation.dataset != "train":
+            return _reliability(from_histogram(one.evaluation.extra["histogram"]), dataset_of(one.evaluation.dataset).lower())
+    held = model.extra.get("reliability") or []
+    points = [(p["mean_score"], p["observed"], int(p["rows"]), (p["interval"][0], p["interval"][1])) for p in held]
+    return _reliability(points, "policy")
+
+
+_Bin = tuple[float, float, int, tuple[float, float]]
+
+
+def from_histogram(histogram: Sequence[Sequence[int]], bins: int = BINS) -> list[_Bin]:
+    """Bins of about equal counts from an additive score histogram (class × score): predicted, observed, n, Wilson interval."""
+    without, events = histogram
+    width, total = 1 / len(events), sum(without) + sum(events)
+    points: list[_Bin] = []
+    n = hit = 0
+    mass = 0.0
+    for i, (a, b) in enumerate(zip(without, events, strict=True)):
+        n, hit, mass = n + a + b, hit + b, mass + (a + b) * (i + 0.5) * width
+        if n and (n * bins >= total or i == len(events) - 1):
+            points.append((mass / n, hit / n, n, wilson(hit, n)))
+            n = hit = 0
+            mass = 0.0
+    return points
+
+
+def _reliability(points: list[_Bin], dataset: str) -> Picture | None:
+    if not points:
+        return None
+    rows = sum(p[2] for p in points)
+    off = sum(p[2] * abs(p[0] - p[1]) for p in points) / rows
+    label = f"On {formats.plural(rows, 'row')} of {dataset}, predicted and observed shares differ by {formats.points(off).lstrip('+')} on average."
+    chart = charts.reliability(label, [p[:3] for p in points], intervals=[p[3] for p in points], noun="Rows")
+    table = [
+        (formats.percent(p), formats.percent(o), f"{n:,}", f"{formats.percent(low)} to {formats.percent(high)}") for p, o, n, (low, high) in points
+    ]
+    return Picture("Calibration", f"Observed share over predicted, {formats.plural(rows, 'row')} of {dataset}; bars are 95 % intervals", chart,
+                   ("Predicted", "Observed", "Rows", "95 % interval"), table)  # fmt: skip
+
+
+def cost(model: Model) -> Picture | None:
+    """What each threshold costs, if the room has measured it."""
+    curve, threshold = model.extra.get("curve"), model.extra.get("threshold")
+    if not curve or threshold is None or len(curve["thresholds"]) < 2:
+        return None
+    points = list(zip(curve["thresholds"], curve["cost"], strict=True))
+    at = min(points, key=lambda p: abs(p[0] - threshold))
+    cheapest = min(points, key=lambda p: p[1])
+    label = f"The threshold {formats.percent(threshold)} costs {formats.number(at[1], 3)} a decision; the cheapest is {formats.percent(cheapest[0])}."
+    shown = charts.thin(points)
+    chart = charts.cost_curve(label, shown, threshold=threshold, best=cheapest[0], unit="Cost a decision")
+    table = [(formats.percent(t), formats.number(c, 4)) for t, c in shown[:: max(1, len(shown) // 25)]]
+    return Picture("Cost by threshold", "Mean cost of a decision, a missed event and a refused good one weighed by the policy", chart,
+                   ("Threshold", "Cost a decision"), table)  # fmt: skip
+
+
+def importance(evaluations: Sequence[Measured], *, most: int = 15) -> Picture | None:
+    """The inputs that move the score most."""
+    shares = next((m.evaluation.feature_importance for m in evaluations if m.evaluation.feature_importance), None)
+    if not shares:
+        return None
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    shown = ranked[:most]
+    label = f"{ranked[0][0]} moves the score most: {formats.percent(ranked[0][1])} of all contributions."
+    bars = [Bar(name, share, "", formats.percent(share)) for name, share in shown]
+    rest = sum(share for _, share in ranked[most:])
+    sub = "Share of the mean absolute contribution"
+    if rest > 0:
+        sub += f"; {formats.plural(len(ranked) - most, 'further input')} hold {formats.percent(rest)}"
+    return Picture("What it looks at", sub, charts.bars(label, bars, name="Input", measure="Share"), (), [])
