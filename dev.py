@@ -229,7 +229,8 @@ def install(wish, installed, now, ours):
 def compile_lock(uv, out, args, stdin=None):
     cmd = [uv, "pip", "compile", "-q", "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--python-version", "3.11",
            "-o", os.path.join("requirements", out)] + args
-    subprocess.run(cmd, cwd=ROOT, input=stdin, check=True, universal_newlines=True, stdout=subprocess.DEVNULL)
+    env = dict(os.environ, **net_env())
+    subprocess.run(cmd, cwd=ROOT, env=env, input=stdin, check=True, universal_newlines=True, stdout=subprocess.DEVNULL)
     text = open(os.path.join(REQ, out)).read()
     if ":" + "//" in text or any(line.startswith("--") for line in text.splitlines()):
         sys.exit("requirements/%s names an address or an option" % out)

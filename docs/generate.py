@@ -99,7 +99,7 @@ def _meaning(parameter: Any) -> str:
     default = parameter.default
     if parameter.required and parameter.param_type_name == "option":
         text += " Required."
-    elif default not in (None, "", False, (), []) and not callable(default) and not parameter.is_flag:
+    elif isinstance(default, str | int | float) and default != "" and not parameter.is_flag:
         text += f" Default: {getattr(default, 'value', default)}."
     if parameter.min is not None and parameter.max is not None:
         text += f" From {parameter.min} to {parameter.max}."
@@ -120,14 +120,14 @@ def api() -> str:
     from plumbline.app import create_app
     from plumbline.kernel.faces.http import ERRORS
     from plumbline.kernel.installation import Installation
-    from plumbline.settings import Settings
+    from plumbline.settings import load
 
     with tempfile.TemporaryDirectory() as home:
-        installation = Installation(Settings(home=Path(home), database_url=None))
+        installation = Installation(load(home=Path(home)))
         app = create_app(installation)
         schema = app.openapi()
         installation.close()
-    endpoints = {route.operation_id or route.name: route.endpoint for route in _routes(app.routes)}
+    endpoints = {route.operation_id or route.name: route.endpoint for route in _routes(app) if route.include_in_schema}
     lines = [
         "# The HTTP API",
         "",
@@ -141,7 +141,9 @@ def api() -> str:
         "",
         *rows(["status", "meaning"], [[str(status), error["description"]] for status, error in sorted(ERRORS.items())]),
         "",
-        "*Right* is what the caller must hold, *errors* what the route itself answers besides those every route may (401, 403, 413, 422, 429, 503).",
+        "*Right* is what the caller must hold; of two, one may be asked only for what is not the caller's own or for a part of the answer. What",
+        "changes a superuser needs a superuser. *Errors* are what the route itself answers besides what every route may (401, 403, 413, 422,",
+        "429, 503).",
     ]
     everywhere = {401, 403, 413, 422, 429, 503}
     by_tag: dict[str, list[list[str]]] = {}
@@ -150,7 +152,7 @@ def api() -> str:
             rights, statuses = reached(endpoints[operation["operationId"]])
             errors = sorted(s for s in statuses - everywhere if 400 <= s < 500)
             by_tag.setdefault(operation.get("tags", ["others"])[0], []).append(
-                [method.upper(), f"`{path}`", operation.get("summary", ""), ", ".join(f"`{r}`" for r in sorted(rights)) or "–",
+                [method.upper(), f"`{path}`", operation.get("summary", ""), ", ".join(f"`{r}`" for r in sorted(rights - {"*"})) or "–",
                  ", ".join(map(str, errors)) or "–"]
             )  # fmt: skip
     for tag, body in by_tag.items():
@@ -158,14 +160,14 @@ def api() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _routes(routes: Any) -> Iterator[Any]:
+def _routes(router: Any) -> Iterator[Any]:
     from fastapi.routing import APIRoute
 
-    for route in routes:
+    for route in router.routes:
         if isinstance(route, APIRoute):
             yield route
-        elif hasattr(route, "routes"):
-            yield from _routes(route.routes)
+        elif hasattr(route, "original_router"):  # one that was included
+            yield from _routes(route.original_router)
 
 
 # ---- the schema ----------------------------------------------------------------------------------------------------

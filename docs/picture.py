@@ -7,6 +7,8 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
+from plumbline.kernel import room
+
 DOORS = {  # row of the picture → names of the modules in it; "" takes the part's other modules
     "faces": ("api", "cli", "pages", "sdk", "demonstration"),
     "background": ("jobs", "worker"),
@@ -15,7 +17,7 @@ DOORS = {  # row of the picture → names of the modules in it; "" takes the par
     "tables": ("tables",),
     "pure and own": (),
 }
-KERNEL = ("identity", "ledger", "models", "jobs", "findings", "lifecycle")
+KERNEL = tuple(name.partition(":")[0].rpartition(".")[2] for name in room.KERNEL)
 BASE = ("faces", "console", "database", "plain values")  # "plain values": the kernel's own modules
 WIDTH, LEFT, GAP, LINE = 104, 84, 10, 15
 STYLE = """
@@ -94,21 +96,22 @@ def draw() -> str:
     columns, assembling = parts()
     rows = list(DOORS)
     heights = [max(len(p.doors.get(row, [])) for p in columns) * LINE + 12 for row in rows]
-    x = {p.name: LEFT + i * (WIDTH + GAP) for i, p in enumerate(columns)}
-    y, tops = 112.0, {}
+    x = {p.name: float(LEFT + i * (WIDTH + GAP)) for i, p in enumerate(columns)}
+    tops: dict[str, float] = {}
+    y = 112.0
     for row, height in zip(rows, heights):
         tops[row] = y
         y += height + 18
     bottom = y
     lanes = [p.name for p in columns if any(p.name in q.uses for q in columns)]
-    width, height = LEFT + len(columns) * (WIDTH + GAP) + 6, bottom + 30 + len(lanes) * 22
+    width, end = LEFT + len(columns) * (WIDTH + GAP) + 6, bottom + 30 + len(lanes) * 22
     out: list[str] = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" role="img" aria-labelledby="title">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {end:.0f}" role="img" aria-labelledby="title">',
         '<title id="title">The parts of Plumbline, the doors of each, and which part imports which</title>',
         f"<style>{STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 6 6" refX="5" refY="3" markerWidth="6" markerHeight="6" orient="auto">',
         '<path class="dot" d="M0 0 6 3 0 6z"/></marker></defs>',
-        f'<rect class="page" width="{width}" height="{height:.0f}"/>',
+        f'<rect class="page" width="{width}" height="{end:.0f}"/>',
         _box(LEFT, 10, width - LEFT - 6 - GAP, 26), _text(LEFT + 8, 27, "assemble, hold no logic:  " + "   ".join(assembling)),
     ]  # fmt: skip
     groups = (("rooms", [p for p in columns if p.name not in (*KERNEL, *BASE)]), ("parts of the kernel", [p for p in columns if p.name in KERNEL]),
@@ -133,7 +136,7 @@ def _column(part: Part, left: float, tops: dict[str, float]) -> list[str]:
         out.append(_box(left, tops[row], WIDTH, len(names) * LINE + 10))
         out += [_text(left + 8, tops[row] + 17 + i * LINE, name) for i, name in enumerate(names)]
     for upper, lower in pairwise(there):
-        if any(a in there[: there.index(lower)] and b == lower for a, b in part.inside):
+        if any(source == upper and target in there[there.index(lower) :] for source, target in part.inside):
             start = tops[upper] + len(part.doors[upper]) * LINE + 10
             out.append(
                 f'<path class="go" marker-end="url(#tip)" d="M{left + WIDTH / 2} {start:.0f}V{tops[lower] - 1:.0f}"/>'

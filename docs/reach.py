@@ -32,7 +32,7 @@ def reached(function: FunctionType) -> tuple[frozenset[str], frozenset[int]]:
         seen.add(one)
         for node, names in _calls(one):
             target = _resolved(node.func, names)
-            rights |= _rights(node, target)
+            rights |= _rights(node, target, names)
             if isinstance(target, type) and issubclass(target, PlumblineError):
                 statuses.add(target.status)
             elif isinstance(target, type) and target.__module__.startswith("plumbline."):
@@ -79,9 +79,11 @@ def _resolved(node: ast.expr, names: dict[str, Any]) -> Any:
     return None
 
 
-def _rights(node: ast.Call, target: Any) -> set[str]:
-    """``Act(…, right="x")`` and ``context.require("x")``."""
-    found = {k.value for k in node.keywords if k.arg == "right"}
+def _rights(node: ast.Call, target: Any, names: dict[str, Any]) -> set[str]:
+    """``Act(…, right="x")`` and ``context.require("x")``; the name may be a constant of the module, or one of two."""
+    found = [k.value for k in node.keywords if k.arg == "right"]
     if isinstance(node.func, ast.Attribute) and node.func.attr == "require" and target is None:
-        found |= set(node.args[:1])
-    return {value.value for value in found if isinstance(value, ast.Constant) and isinstance(value.value, str)}
+        found += node.args[:1]
+    found += [branch for value in found if isinstance(value, ast.IfExp) for branch in (value.body, value.orelse)]
+    values = [value.value if isinstance(value, ast.Constant) else _resolved(value, names) for value in found]
+    return {value for value in values if isinstance(value, str)}

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from starlette.responses import PlainTextResponse, Response
 
 from plumbline import __version__
-from plumbline.console import overview, views
+from plumbline.console import views
 from plumbline.kernel import room
 from plumbline.kernel.errors import Forbidden
 from plumbline.kernel.faces.asgi import Metrics, Requests
@@ -46,7 +46,6 @@ def create_app(installation: Installation, *, close: bool = False) -> FastAPI:
             app.include_router(room.load(part.router), prefix="/api/v1", responses=ERRORS, tags=[part.name])
         if part.pages:
             app.include_router(room.load(part.pages), include_in_schema=False)
-    app.include_router(overview.router, include_in_schema=False)
     app.include_router(root)
     install_errors(app)
     metrics = Metrics()

@@ -73,7 +73,8 @@ def run_server(installation: Installation, host: str, port: int, ready: Any) -> 
     from plumbline.kernel.jobs.worker import Worker, ensure_schedules
 
     settings = installation.settings
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # the protocol is named: asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms for an acknowledgement
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +10,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from httpx import Response
-from starlette.testclient import TestClient
 
 from plumbline.kernel.installation import Installation
+
+with warnings.catch_warnings():  # starlette would rather have a client that is not published yet for all our Pythons
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
 
 BASE = "http://127.0.0.1"
 SAME_ORIGIN = {"Origin": BASE}

@@ -233,7 +233,7 @@ def shown(view: batches.BatchView) -> BatchOut:
 @router.get("/batches", summary="Batches, newest first")
 def list_credit_batches(house: House, caller: Caller, limit: int | None = None, cursor: str | None = None) -> BatchPage:
     page = service.list_batches(house, caller, PageRequest.parse(limit, cursor))
-    items = [shown(service.batch_of(house, caller, b.id)) for b in page.items]
+    items = [shown(view) for view in service.views_of(house, caller, page.items)]
     return BatchPage(items=items, next=page.next, total=page.total_text or None)
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -23,11 +23,18 @@ from plumbline.kernel.faces.cli import (
     progress,
 )
 
+if TYPE_CHECKING:
+    from plumbline.credit.intake.readers import Limits
+
 credit = typer.Typer(no_args_is_help=True, help="Credit scoring: train, score one or a file, explain, replay.")
 schemas = typer.Typer(no_args_is_help=True, help="Schema files: what a data set's columns mean.")
 batch = typer.Typer(no_args_is_help=True, help="Files of applications.")
 credit.add_typer(schemas, name="schema")
 credit.add_typer(batch, name="batch")
+
+
+MINE = 60.0
+"""Seconds a worker leaves a batch to the command that sent it and performs it itself."""
 
 
 class Format(StrEnum):
@@ -73,20 +80,31 @@ def generate(
 
 @schemas.command("infer")
 def schema_infer(
-    file: Annotated[Path, typer.Argument(exists=True, help="A CSV or Parquet file.")],
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file, also as .gz or .zst.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the proposal here instead of printing it.")] = None,
     as_json: Json = False,
 ) -> None:
     """Propose a schema for a table: types, ranges, sentinels, id, label, protected columns. Read it before you use it."""
-    from plumbline.credit.intake.infer import infer, read_any
+    from plumbline.credit import service
+    from plumbline.credit.results import written
 
-    text = infer(read_any(file), file.name.split(".")[0])
+    text = service.propose_schema(file, limits(context))
     if out is not None:
-        out.write_text(text, "utf-8")
+        with written(out) as target:
+            target.write(text.encode())
     if as_json:
         print_json({"schema": text, "written": str(out) if out else None})
     else:
         typer.echo(f"written to {out}" if out else text)
+
+
+def limits(context: typer.Context) -> Limits:
+    """Of files that are only looked at: no installation is needed."""
+    from plumbline.credit.intake.readers import Limits
+
+    settings = invocation(context).settings()
+    return Limits(max_bytes=settings.max_upload_bytes, max_unpacked_bytes=settings.max_unpacked_bytes)
 
 
 @credit.command()
@@ -102,13 +120,10 @@ def check(
 ) -> None:
     """Read and validate files; nothing is stored. Exit code 3 if rows were rejected."""
     from plumbline.credit import service
-    from plumbline.credit.intake.readers import Limits
     from plumbline.credit.intake.schema import Schema
     from plumbline.credit.results import guarded, written
 
-    settings = invocation(context).settings()
-    limits = Limits(max_bytes=settings.max_upload_bytes, max_unpacked_bytes=settings.max_unpacked_bytes)
-    found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits)
+    found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits(context))
     if rejects is not None:
         with written(rejects) as file:
             guarded(found.rejects).write_csv(file)
@@ -317,16 +332,20 @@ def batch_run(
 
     called = invocation(context)
     received, name = incoming(called.installation), path.name
-    with told(path.name):
-        if path.is_dir():
-            name = f"{path.name}.zip"
-            shutil.make_archive(str(received), "zip", path)
-            received = received.with_name(received.name + ".zip")
-        else:
-            shutil.copyfile(path, received)
+    packed = received.with_name(f"{received.name}.zip")
     try:
-        view = service.submit_batch(called.installation, called.context, received, filename=name, model=model)
+        with told(path.name):
+            if path.is_dir():
+                name = f"{path.name}.zip"
+                shutil.make_archive(str(received), "zip", path)
+                packed.replace(received)
+            else:
+                shutil.copyfile(path, received)
+        view = service.submit_batch(
+            called.installation, called.context, received, filename=name, model=model, delay=0 if queue else MINE
+        )
     finally:
+        packed.unlink(missing_ok=True)
         received.unlink(missing_ok=True)
     finish(context, view.batch.id, out, rejects, queue=queue, as_json=as_json)
 
@@ -344,12 +363,14 @@ def finish(
     called = invocation(context)
     view = service.batch_of(called.installation, called.context, key)
     if not queue and view.batch.job_id is not None:
-        with progress(f"scoring {view.batch.filename}") as bar:
-            run_inline(called.installation, view.batch.job_id, bar)
-        view = service.batch_of(called.installation, called.context, key)
-        if view.status == "completed":
+        try:
+            with progress(f"scoring {view.batch.filename}") as bar:
+                run_inline(called.installation, view.batch.job_id, bar)
+        finally:  # of a file without one good row there are rejects all the same
+            view = service.batch_of(called.installation, called.context, key)
+            files = view.batch.extra.get("files", {})
             for target, which in ((out, "results"), (rejects, "rejects")):
-                if target is not None:
+                if target is not None and f"{which}.csv" in files:
                     shutil.copyfile(download(called.installation, called.context, key, which)[0], target)
     show_batch(view, as_json=as_json)
     if view.status == "failed":
@@ -382,8 +403,10 @@ def batch_list(context: typer.Context, limit: Limit = 50, cursor: Cursor = None,
 
     called = invocation(context)
     page = service.list_batches(called.installation, called.context, PageRequest.parse(limit, cursor))
+    views = {view.batch.id: view for view in service.views_of(called.installation, called.context, page.items)}
     print_page(page, ("id", "filename", "status", "rows", "uploaded_at"), lambda b: {
-        "id": b.id, "filename": b.filename, "status": b.status, "rows": b.num_applications, "uploaded_at": b.upload_date, "error": b.error_message,
+        "id": b.id, "filename": b.filename, "status": views[b.id].status, "rows": b.num_applications, "uploaded_at": b.upload_date,
+        "error": views[b.id].error,
     }, as_json=as_json, right=("rows",), empty="No file was scored yet.")  # fmt: skip
 
 

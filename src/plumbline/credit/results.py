@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,14 +29,26 @@ RESULTS, RESULTS_PARQUET, REJECTS, RECORDS = "results.csv", "results.parquet", "
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One chunk's files: ``name`` is their common beginning; counts of the chunk."""
+    """One chunk's files: ``name`` is their common beginning; counts of the chunk.
+
+    :ivar warnings: what was odd but accepted → number of cells.
+    """
 
     name: str
     rows: int
     rejected: int
+    warnings: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "rows": self.rows, "rejected": self.rejected}
+        return asdict(self)
+
+
+def told_warnings(counts: Iterable[Mapping[str, int]]) -> list[str]:
+    """What was odd in the cells of all chunks, each with how often."""
+    total: Counter[str] = Counter()
+    for part in counts:
+        total.update(part)
+    return [f"{message} ({count:,})" for message, count in total.items()]
 
 
 def table_of(scored: Scored, model_version: str, id_name: str) -> pl.DataFrame:
@@ -57,7 +71,7 @@ def guarded(frame: pl.DataFrame) -> pl.DataFrame:
 @contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears when it is complete; a full disk is told, and leaves nothing behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with told(path.name):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,7 @@ KERNEL = (
     "plumbline.kernel.jobs:part",
     "plumbline.kernel.findings:part",
     "plumbline.kernel.lifecycle:part",
+    "plumbline.kernel.overview:part",
 )
 
 

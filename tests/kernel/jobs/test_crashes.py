@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -18,9 +19,13 @@ def under_kills(
 ) -> None:
     """Two workers until all jobs have ended; one of them is killed each time another share of the work is done."""
     chance = random.Random(kills)
+
+    def reached(share: float) -> bool:
+        return progress() >= share
+
     workers = {name: workshop.start(name, lease=lease) for name in ("a", "b")}
-    for killed in range(kills):
-        until(lambda: progress() >= whole * (killed + 0.5) / (kills + 1), within=within)
+    for share in (whole * (killed + 0.5) / (kills + 1) for killed in range(kills)):
+        until(partial(reached, share), within=within)
         name = chance.choice("ab")
         workshop.kill(workers[name])
         workers[name] = workshop.start(name, lease=lease)
@@ -152,8 +157,12 @@ def test_workers_outlive_a_restart_of_postgresql(workshop: Workshop, request: py
         pytest.skip("the given PostgreSQL server is not ours to restart")
     workshop.add("batch", 6, chunks=40, rows=10, pause=0.02, max_attempts=20)
     workers = [workshop.start(name) for name in "ab"]
+
+    def written(rows: int) -> bool:
+        return workshop.rows() >= rows
+
     for mode, share in (("fast", 400), ("immediate", 1200)):
-        until(lambda: workshop.rows() >= share)
+        until(partial(written, share))
         workshop.owner.close()
         server.cluster.stop(mode)
         server.cluster.start()

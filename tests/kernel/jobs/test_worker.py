@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, PlumblineError
+from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, PlumblineError, TooLarge
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs import queue, service
 from plumbline.kernel.jobs.queue import Cancelled, Claim
@@ -89,7 +89,7 @@ def test_after_its_last_attempt_a_job_has_failed_with_one_entry_that_tells_no_da
     assert told == workshop.job(job_id, "error") == f"ValueError; the worker's log says more under job {job_id}."
 
 
-@pytest.mark.parametrize("error", [InvalidInput, Conflict, NotFound])
+@pytest.mark.parametrize("error", [InvalidInput, Conflict, NotFound, TooLarge])
 def test_an_error_of_the_input_is_not_tried_again(workshop: Workshop, error: type[PlumblineError]) -> None:
     (job_id,) = workshop.add("batch")
     once(workshop, failing(error("Column income holds text.", remedy="Correct the file.")))

@@ -149,7 +149,7 @@ class Workshop:
         self.run = house.run
         self.processes: list[BaseProcess] = []
 
-    def ask(self, statement: str, **given: Any) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str, **given: Any) -> list[Any]:
         with self.owner.connect() as connection:
             return [tuple(row) for row in connection.execute(text(statement), given)]
 
@@ -182,7 +182,7 @@ class Workshop:
     # what is counted
 
     def states(self) -> Counter[str]:
-        return Counter({state: count for state, count in self.ask("SELECT state, count(*) FROM jobs GROUP BY state")})
+        return Counter(dict(self.ask("SELECT state, count(*) FROM jobs GROUP BY state")))
 
     def ended(self, count: int) -> bool:
         return self.ask("SELECT count(*) FROM jobs WHERE state NOT IN ('queued', 'running')") == [(count,)]

@@ -64,7 +64,7 @@ class Plan:
     """Everything to compute: the linked tables, children before parents, then the columns of the main table.
 
     ``infos`` describes each possible feature (not yet fitted); ``required`` says which of them are a required column
-    as it stands.
+    as it stands, ``inputs`` which columns of the main table an expression names.
     """
 
     schema: Schema
@@ -73,6 +73,7 @@ class Plan:
     infos: dict[str, FeatureInfo]
     from_tables: dict[str, str]
     required: frozenset[str]
+    inputs: frozenset[str]
 
 
 def compile_features(schema: Schema) -> Plan:
@@ -117,6 +118,7 @@ class _Compiler:
         self.infos: dict[str, FeatureInfo] = {}
         self.main: dict[str, pl.Expr] = {}
         self.from_tables: dict[str, str] = {}
+        self.inputs: set[str] = set()
 
     def plan(self) -> Plan:
         schema = self.schema
@@ -128,7 +130,9 @@ class _Compiler:
         for feature in schema.features:
             if feature.table == schema.main.name:
                 self.main_feature(feature)
-        return Plan(schema, self.linked, self.main, self.infos, self.from_tables, frozenset(required))
+        return Plan(
+            schema, self.linked, self.main, self.infos, self.from_tables, frozenset(required), frozenset(self.inputs)
+        )
 
     def bottom_up(self) -> list[Table]:
         """The linked tables, the farthest from the main one first."""
@@ -146,6 +150,7 @@ class _Compiler:
                 continue
             expr = cleaned(column)
             if column.unless_missing is not None:
+                self.inputs.add(column.unless_missing)
                 expr = pl.when(cleaned(table.columns[column.unless_missing]).is_not_null()).then(expr)
             self.add(
                 FeatureInfo(
@@ -211,10 +216,12 @@ class _Compiler:
         if value.kind == "text":
             raise InvalidInput("A feature is a number, not a text.", where=self.where(feature))
         lineage = self.lineage_of(table, parsed.names)
+        self.inputs.update(parsed.names)
         expr = value.expr
         if feature.unless_missing is not None:
             guard = parse(feature.unless_missing, self.where(feature, "unless_missing"))
             lineage |= self.lineage_of(table, guard.names)
+            self.inputs.update(guard.names)
             given = Translator(self.values[table], self.where(feature, "unless_missing")).translate(guard)
             expr = pl.when(given.expr.is_not_null()).then(expr)
         expr = expr.cast(pl.Float64) if value.kind != "flag" else expr.cast(pl.Int64)

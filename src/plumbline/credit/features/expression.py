@@ -351,7 +351,7 @@ class Translator:
         if name == "mean":
             return Value(divide(total, number * unit), "ratio")
         total = pl.when(number > 0).then(total)
-        return Value(total if unit == 1 else total / unit, "whole" if unit == 1 else value.kind)
+        return Value(total if unit == 1 else divide(total, pl.lit(unit)), "whole" if unit == 1 else value.kind)
 
     def masked(self, expr: pl.Expr) -> pl.Expr:
         return expr if self.mask is None else pl.when(self.mask).then(expr)
@@ -364,7 +364,12 @@ class Translator:
 
 def divide(top: pl.Expr, bottom: pl.Expr) -> pl.Expr:
     """Top over bottom; missing where bottom is 0 or missing."""
-    return pl.when(bottom != 0).then(top / bottom)
+    # Polars divides a column by a constant, or by a column it knows to be constant, as a multiplication with the
+    # reciprocal, which rounds twice; a single row it divides. Adding zeros made from the top leaves the divisor as it
+    # is and makes it a column that is divided by in every case.
+    top = top.cast(pl.Float64)
+    column = top * 0.0 + bottom.cast(pl.Float64)
+    return pl.when(column != 0).then(top / column)
 
 
 def _widest(*values: Value) -> Kind:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -236,10 +236,11 @@ def _coded(info: FeatureInfo, expr: pl.Expr, rare: tuple[str, ...]) -> pl.Expr:
 
 def _fitted(info: FeatureInfo, series: pl.Series) -> tuple[FeatureInfo, tuple[str, ...]]:
     """The feature with what training showed, and its rare levels."""
+    if info.kind == "numeric":
+        series = series.cast(pl.Float64).fill_nan(None)
     missing = series.null_count() / len(series)
     if info.kind == "numeric":
-        numbers = series.cast(pl.Float64)
-        low, high, middle = numbers.min(), numbers.max(), numbers.median()
+        low, high, middle = series.min(), series.max(), series.median()
         found = replace(
             info,
             lowest=None if low is None else float(low) + 0.0,  # type: ignore[arg-type] # Float64
@@ -268,7 +269,7 @@ def computed_features(
     if main.name not in tables:
         raise InvalidInput(f"The table {main.name} is missing.", where=Where(table=main.name), remedy="Add it.")
     identity = plan.schema.id
-    lazy, types = _read(main, tables[main.name], list(main.columns))
+    lazy, types = _read(main, tables[main.name], list(main.columns), plan.inputs)
     if identity not in types:
         raise InvalidInput(f"The table has no column {identity}.", where=Where(table=main.name, column=identity))
     frames = _aggregated(plan, tables) if history is None else {n: f.lazy() for n, f in history.frames.items()}
@@ -278,14 +279,16 @@ def computed_features(
     return _collected(lazy.select(expressions), sum(f.height for f in tables.values()))
 
 
-def _read(table: Table, frame: pl.DataFrame, wanted: list[str]) -> tuple[pl.LazyFrame, pl.Schema]:
-    """The wanted columns; one that is not there is missing in every row, and so is a cell that holds NaN."""
+def _read(
+    table: Table, frame: pl.DataFrame, wanted: list[str], inputs: Collection[str]
+) -> tuple[pl.LazyFrame, pl.Schema]:
+    """The wanted columns. One that is not there is missing in every row, and so is NaN in an input of expressions."""
     types = frame.schema
     columns = []
     for name in wanted:
         if name not in types:
             columns.append(pl.lit(None, dtype=table.columns[name].dtype).alias(name))
-        elif types[name].is_float():
+        elif name in inputs and types[name].is_float():
             columns.append(pl.col(name).fill_nan(None))
         else:
             columns.append(pl.col(name))
@@ -305,7 +308,7 @@ def _aggregated(plan: Plan, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.
             continue
         table, parent = step.table, step.parent
         keys = [parent, table.key[0]] if step.children else [parent]
-        lazy, types = _read(table, tables[name], list(dict.fromkeys([*keys, *step.needed])))
+        lazy, types = _read(table, tables[name], list(dict.fromkeys([*keys, *step.needed])), step.needed)
         if parent not in types:
             raise InvalidInput(f"The table {name} has no column {parent}.", where=Where(table=name, column=parent))
         for child in step.children:

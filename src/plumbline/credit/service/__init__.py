@@ -8,6 +8,7 @@ from plumbline.credit.service.batches import (
     resume_batch,
     rows_of,
     submit_batch,
+    views_of,
 )
 from plumbline.credit.service.decisions import (
     DecisionView,
@@ -18,10 +19,11 @@ from plumbline.credit.service.decisions import (
     replay,
     score,
 )
+from plumbline.credit.service.proposals import propose_schema
 from plumbline.credit.service.reviews import open_reviews, triage
 from plumbline.credit.service.training import Checked, check_files, train
 
 __all__ = [
     "Checked", "DecisionView", "ReplayResult", "batch_of", "cancel_batch", "check_files", "decision_of", "explain", "list_batches",
-    "list_decisions", "open_reviews", "perform_batch", "replay", "resume_batch", "rows_of", "score", "submit_batch", "train", "triage",
+    "list_decisions", "open_reviews", "perform_batch", "propose_schema", "replay", "resume_batch", "rows_of", "score", "submit_batch", "train", "triage", "views_of",
 ]  # fmt: skip

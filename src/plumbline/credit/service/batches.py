@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from plumbline.credit.service.decisions import scorer_for
 from plumbline.credit.service.training import limits_of
 from plumbline.kernel.context import Context
 from plumbline.kernel.database import new_id
-from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, TooLarge, Where
+from plumbline.kernel.errors import Conflict, Corrupt, InvalidInput, NotFound, TooLarge, Where
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs import repository as job_rows
 from plumbline.kernel.jobs import service as jobs
@@ -32,6 +33,8 @@ from plumbline.kernel.paging import Page, PageRequest
 
 KIND = "credit.batch"
 SUFFIXES = (".csv", ".parquet", ".zip", ".csv.gz", ".csv.zst", ".gz", ".zst", ".txt", ".tsv")
+CHUNK_ROWS = 65_536
+"""Rows that are scored and committed together. Each batch keeps the number it began with."""
 DOWNLOADS = {"results": RESULTS, "results.parquet": RESULTS_PARQUET, "rejects": REJECTS}
 
 
@@ -59,53 +62,71 @@ def folder_of(installation: Installation, batch_id: UUID) -> Path:
 
 
 def submit_batch(
-    installation: Installation, context: Context, path: Path, *, filename: str, model: str | None = None
+    installation: Installation,
+    context: Context,
+    path: Path,
+    *,
+    filename: str,
+    model: str | None = None,
+    delay: float = 0.0,
 ) -> BatchView:
     """Store a file and queue its scoring: file, row and job exist together or not at all.
 
     :param path: where the received bytes are; the file is moved.
     :param filename: the sender's name for it; only its last part is kept.
+    :param delay: seconds that workers leave the job to the caller, who performs it at once.
     """
-    with Act(installation.database, context, "credit.batch.submit", "batch", right="credit.batch") as act:
-        name = filename.replace("\\", "/").rsplit("/", 1)[-1].strip()[:255] or "upload"
-        where = Where(file=name)
-        size = path.stat().st_size
-        if not name.lower().endswith(SUFFIXES):
-            raise InvalidInput(f"'{name}' is no file of a kind that can be read.", where=where,
-                               remedy="Send CSV, Parquet, either of them as .gz or .zst, or a ZIP of linked tables.")  # fmt: skip
-        if size == 0:
-            raise InvalidInput("The file is empty.", where=where, remedy="Send a file with a header and rows.")
-        if size > installation.settings.max_upload_bytes:
-            raise TooLarge(f"The file has {size:,} bytes; the limit is {installation.settings.max_upload_bytes:,}.", where=where,
-                           remedy="Split it, or raise max_upload_bytes.")  # fmt: skip
-        chosen, _scorer, used = scorer_for(installation, context, model)
-        sha256 = sha256_of(path)
-        key = new_id(context.now)
-        act.resource_id = key
-        target = folder_of(installation, key) / f"upload{''.join(Path(name.lower()).suffixes[-2:])}"
-        with told(name):
-            target.parent.mkdir(parents=True)
-            shutil.move(path, target)
-        try:
+    key = new_id(context.now)
+    folder = folder_of(installation, key)
+    try:
+        with Act(
+            installation.database, context, "credit.batch.submit", "batch", resource_id=key, right="credit.batch"
+        ) as act:
+            name = _bare(filename)
+            size = _checked_size(path, name, installation.settings.max_upload_bytes)
+            chosen, _scorer, used = scorer_for(installation, context, model)
+            sha256 = sha256_of(path)
+            target = folder / f"upload{''.join(Path(name.lower()).suffixes[-2:])}"
+            with told(name):
+                folder.mkdir(parents=True)
+                shutil.move(path, target)
             same = predictions.batch_with_hash(act.session, context.organization_id, sha256, chosen.id, context.user_id)
             predictions.insert_batch(
                 act.session, id=key, organization_id=context.organization_id, user_id=context.user_id, ml_model_id=chosen.id, job_id=None,
                 prediction_type=TYPE, filename=name, file_size=size, file_sha256=sha256, num_applications=None, status="pending",
                 upload_date=context.now, processing_started_at=None, processing_completed_at=None, error_message=None, results_file_path=None,
-                extra={"parts": [], "upload": target.name, "model_sha256": used.sha256, "same_as": str(same) if same else None},
+                extra={"chunk_rows": CHUNK_ROWS, "parts": [], "upload": target.name, "model_sha256": used.sha256,
+                       "same_as": str(same) if same else None},
             )  # fmt: skip
-            job = jobs.enqueue(act.session, context, KIND, {"batch_id": str(key)}, subject_id=key, dedupe_key=str(key))
+            arguments = {"batch_id": str(key)}
+            job = jobs.enqueue(act.session, context, KIND, arguments, subject_id=key, dedupe_key=str(key), delay=delay)
             predictions.update_batch(act.session, context.organization_id, key, job_id=job)
-        except BaseException:
-            shutil.rmtree(target.parent, ignore_errors=True)
-            raise
-        act.done(
-            key,
-            new={"filename": name, "file_sha256": sha256, "file_size": size},
-            model_sha256=used.sha256,
-            job=str(job),
-        )
+            stored = {"filename": name, "file_sha256": sha256, "file_size": size}
+            act.done(new=stored, model_sha256=used.sha256, job=str(job))
+    except BaseException:  # also one of the commit itself: no row, no file
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return batch_of(installation, context, key)
+
+
+def _bare(filename: str) -> str:
+    """The sender's name without path and control characters."""
+    name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in name if c.isprintable()).strip()[:255] or "upload"
+
+
+def _checked_size(path: Path, name: str, limit: int) -> int:
+    where = Where(file=name)
+    size = path.stat().st_size
+    if not name.lower().endswith(SUFFIXES):
+        raise InvalidInput(f"'{name}' is no file of a kind that can be read.", where=where,
+                           remedy="Send CSV, Parquet, either of them as .gz or .zst, or a ZIP of linked tables.")  # fmt: skip
+    if size == 0:
+        raise InvalidInput("The file is empty.", where=where, remedy="Send a file with a header and rows.")
+    if size > limit:
+        raise TooLarge(f"The file has {size:,} bytes; the limit is {limit:,}.", where=where,
+                       remedy="Split it, or raise max_upload_bytes.")  # fmt: skip
+    return size
 
 
 def batch_of(installation: Installation, context: Context, key: UUID) -> BatchView:
@@ -124,6 +145,16 @@ def _view(batch: Batch, model: Model, job: Job | None) -> BatchView:
     if status in ("pending", "processing") and job is not None and job.state in ("failed", "cancelled"):
         status, error = "failed", error or job.error or f"the job was {job.state}"
     return BatchView(batch, model, job, status, error)
+
+
+def views_of(installation: Installation, context: Context, rows: Sequence[Batch]) -> list[BatchView]:
+    """The views of a page of batches."""
+    context.require("credit.read")
+    org = context.organization_id
+    with installation.database.read(org) as session:
+        versions = model_rows.models_of(session, org, list({batch.ml_model_id for batch in rows}))
+        found = [job_rows.job(session, org, batch.job_id) if batch.job_id else None for batch in rows]
+    return [_view(batch, versions[batch.ml_model_id], job) for batch, job in zip(rows, found)]
 
 
 def list_batches(installation: Installation, context: Context, request: PageRequest) -> Page[Batch]:
@@ -151,10 +182,15 @@ def download(installation: Installation, context: Context, key: UUID, which: str
         view = batch_of(installation, context, key)
         if which not in DOWNLOADS:
             raise NotFound(f"There is no file '{which}'.", remedy=f"Ask for one of {', '.join(DOWNLOADS)}.")
-        path = folder_of(installation, key) / DOWNLOADS[which]
-        if view.status != "completed" or not path.exists():
+        files = view.batch.extra.get("files", {})
+        if DOWNLOADS[which] not in files and view.status == "failed":
+            raise Conflict(f"The batch has failed: {view.error}", remedy="There are no results; resume it, or send the file again.")
+        if DOWNLOADS[which] not in files:
             raise Conflict("The results are not there yet.", remedy="Wait until the batch is completed.")
-        act.done(file=which, sha256=view.batch.extra["files"][DOWNLOADS[which]])
+        path = folder_of(installation, key) / DOWNLOADS[which]
+        if not path.exists():
+            raise Corrupt(f"The file {path.name} of this batch is gone.", remedy="Restore it from a backup.")
+        act.done(file=which, sha256=files[DOWNLOADS[which]])
         stem = Path(view.batch.filename).name.split(".")[0] or "batch"
         return path, f"{stem}-{DOWNLOADS[which]}"
 
@@ -175,17 +211,23 @@ def resume_batch(installation: Installation, context: Context, key: UUID) -> Bat
     with Act(
         installation.database, context, "credit.batch.resume", "batch", resource_id=key, right="credit.batch"
     ) as act:
+        batch = predictions.get_batch(act.session, context.organization_id, key)
+        # locked: of two who resume at once, the second one finds it open
+        job = job_rows.job(act.session, context.organization_id, batch.job_id, lock=True) if batch.job_id else None
         view = batch_of(installation, context, key)
-        if view.status != "failed" or view.job is None:
-            raise Conflict(f"The batch is {view.status}.", remedy="Only a failed or cancelled batch can be resumed.")
-        job_rows.requeue(act.session, context.organization_id, view.job.id)
+        if job is None or job.state in OPEN or view.status != "failed":
+            raise Conflict(
+                "The batch is being worked on." if job and job.state in OPEN else f"The batch is {view.status}.",
+                remedy="Only a failed or cancelled batch can be resumed.",
+            )
+        job_rows.requeue(act.session, context.organization_id, job.id)
         predictions.update_batch(act.session, context.organization_id, key, status="pending", error_message=None)
         act.done(old={"status": "failed", "error": view.error}, new={"status": "pending"}, rows_done=view.rows_done)
     return batch_of(installation, context, key)
 
 
 def parts_of(batch: Batch) -> list[Part]:
-    return [Part(p["name"], p["rows"], p["rejected"]) for p in batch.extra["parts"]]
+    return [Part(**p) for p in batch.extra["parts"]]
 
 
 def tables_of_row(
@@ -203,8 +245,9 @@ def tables_of_row(
             where=Where(file=batch.filename),
             remedy="Restore it from a backup.",
         )
+    rows: int = batch.extra["chunk_rows"]
     with open_upload(path, schema, scoring=True, filename=batch.filename, limits=limits_of(installation)) as upload:
-        for chunk in upload.chunks((prediction.batch_row - 1) // CHUNK_ROWS, CHUNK_ROWS):
+        for chunk in upload.chunks((prediction.batch_row - 1) // rows, rows):
             at = chunk.positions.searchsorted(prediction.batch_row)
             if at < len(chunk.positions) and chunk.positions[at] == prediction.batch_row:
                 return {schema.main.name: chunk.frame[int(at)], **upload.linked}
@@ -213,9 +256,6 @@ def tables_of_row(
         f"Row {prediction.batch_row} is not in the file any more.",
         where=Where(file=batch.filename, row=prediction.batch_row),
     )
-
-
-CHUNK_ROWS = 65_536
 
 
 def perform_batch(installation: Installation, claim: Any) -> None:

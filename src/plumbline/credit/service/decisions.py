@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import sqlalchemy as sa
 
 from plumbline.credit import repository
 from plumbline.credit.decision import TYPE, ModelUsed, ScoreAnswer, answer, explanation, inputs, metadata
@@ -84,7 +85,7 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
             act.done(key, repeated=True)
             return there
         act.resource_id = key
-        model, scorer, used = scorer_for(installation, context, payload.get("model"))
+        model, scorer, used = scorer_for(installation, context, _model_name(payload))
         began = time.perf_counter()
         tables = validate_application(content, scorer.schema)
         matrix = scorer.transformer.transform(tables)
@@ -99,7 +100,16 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
             "batch_row": None, "source_ip": context.ip, "processing_time_ms": milliseconds, "extra": metadata(decided, used),
             "record_salt": os.urandom(32), "created_at": context.now,
         }  # fmt: skip
-        predictions.insert_one(act.session, **stored)
+        try:
+            with act.session.begin_nested():
+                predictions.insert_one(act.session, **stored)
+        except sa.exc.IntegrityError:  # the same request came twice at once, or the id is somebody else's
+            if there := _again(installation, context, key, content):
+                act.done(key, repeated=True)
+                return there
+            raise Conflict(
+                f"The id {key} is taken.", where=Where(field="id"), remedy="Make a new id for a new request."
+            ) from None
         open_reviews(
             act.session, context, [Concern(key, subject, decided.level, decided.decision, decided.probability)]
         )
@@ -107,6 +117,13 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
         act.done(key, prediction_id=str(key), model_sha256=used.sha256, record_sha256=record, decision=decided.decision,
                  risk_level=decided.level)  # fmt: skip
         return answer(key, subject, decided, used, milliseconds)
+
+
+def _model_name(payload: dict[str, Any]) -> str | None:
+    name = payload.get("model")
+    if name is not None and not isinstance(name, str):
+        raise InvalidInput("The name of a model is a text.", where=Where(field="model"), remedy="Send its name, name@version or id.")
+    return name
 
 
 def _own_id(wanted: object, context: Context) -> UUID:

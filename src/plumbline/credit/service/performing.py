@@ -14,17 +14,17 @@ import polars as pl
 
 from plumbline.credit.decision import TYPE, ModelUsed, inputs
 from plumbline.credit.features.matrix import Matrix
-from plumbline.credit.intake.readers import Chunk, open_upload
+from plumbline.credit.intake.readers import Chunk, Upload, open_upload
 from plumbline.credit.modelling.policy import DECISIONS, LEVELS
 from plumbline.credit.modelling.scorer import Scored, Scorer
-from plumbline.credit.results import RESULTS, Part, combine, table_of, write_part
-from plumbline.credit.service.batches import CHUNK_ROWS, folder_of, parts_of
+from plumbline.credit.results import REJECTS, RESULTS, Part, combine, table_of, told_warnings, write_part
+from plumbline.credit.service.batches import folder_of, parts_of
 from plumbline.credit.service.reviews import Concern, open_reviews
 from plumbline.credit.service.training import limits_of
 from plumbline.kernel import canonical, clock
 from plumbline.kernel.context import Context
 from plumbline.kernel.database import types
-from plumbline.kernel.errors import InvalidInput, PlumblineError, TooLarge
+from plumbline.kernel.errors import InvalidInput, PlumblineError, TooLarge, Where
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs.queue import Cancelled, Claim
@@ -81,25 +81,29 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
     ) as upload:
         history = scorer.transformer.history(upload.linked)
         total = upload.rows
-        for chunk in upload.chunks(len(done), CHUNK_ROWS):
+        for chunk in upload.chunks(len(done), extra["chunk_rows"]):
             began = time.perf_counter()
             matrix = scorer.transformer.transform({scorer.schema.main.name: chunk.frame}, history)
             scored = scorer.score_matrix(matrix)
             per_row = round((time.perf_counter() - began) * 1000 / max(1, chunk.rows), 6)
             context = claim.context(installation.clock())
-            part = Part(f"{chunk.index:05d}-{claim.token}", chunk.rows, chunk.rejected_rows)
+            part = Part(f"{chunk.index:05d}-{claim.token}", chunk.rows, chunk.rejected_rows, chunk.warnings)
             small = total <= SMALL
             rows = Rows(context, batch, used, scorer, chunk, matrix, scored, per_row, inputs_stored=small)
             write_part(folder / "parts", part, _results(scorer, used, scored), chunk.rejects, b"".join(rows.hashes))
             done.append(part)
-            extra = {**extra, "parts": [p.to_dict() for p in done], "warnings": list(upload.warnings)}
+            extra = {**extra, "parts": [p.to_dict() for p in done], "warnings": _warnings(upload, done)}
             with claim.chunk(chunk.rows, total=total) as session:
                 predictions.insert_many(session, iter(rows), COLUMNS)
                 predictions.update_batch(session, claim.organization_id, key, extra=extra, num_applications=total)
                 if small:
                     open_reviews(session, context, list(rows.concerns()))
-        warnings = list(upload.warnings)
+        warnings = _warnings(upload, done)
     _finish(installation, claim, batch, used, done, {**extra, "warnings": warnings})
+
+
+def _warnings(upload: Upload, parts: list[Part]) -> list[str]:
+    return [*upload.warnings, *told_warnings(part.warnings for part in parts)]
 
 
 def _results(scorer: Scorer, used: ModelUsed, scored: Scored) -> pl.DataFrame:
@@ -111,11 +115,17 @@ def _finish(
 ) -> None:
     """Combine the parts and close the batch: the only entry of this act binds every row by the root of their hashes."""
     rows, rejected = sum(p.rows for p in parts), sum(p.rejected for p in parts)
-    if rows == rejected:
-        raise InvalidInput(f"None of the {rows} rows can be scored; the reject file says why." if rows else "The file has no rows.",
-                           remedy="Mend the rows, then send the file again.")  # fmt: skip
     folder = folder_of(installation, batch.id)
     files = combine(folder / "parts", folder, parts)
+    if rows == rejected:
+        with installation.database.write(claim.organization_id) as session:
+            extra = {**extra, "files": {REJECTS: files[REJECTS]}, "rejected": rejected, "scored": 0}
+            predictions.update_batch(session, claim.organization_id, batch.id, num_applications=rows, extra=extra)
+        raise InvalidInput(
+            f"None of the {rows} rows can be scored; the reject file says why.",
+            where=Where(file=batch.filename),
+            remedy="Mend the rows, then send the file again.",
+        )
     hashes = (folder / "records.sha256").read_bytes()
     root = tree.root([tree.leaf_hash(hashes[i : i + 32]) for i in range(0, len(hashes), 32)]).hex()
     results = pl.read_parquet(folder / "results.parquet", columns=["risk_level", "decision", "probability"])

@@ -12,6 +12,7 @@ import polars as pl
 
 from plumbline.credit.intake.readers import Limits, open_upload
 from plumbline.credit.intake.schema import Schema
+from plumbline.credit.results import told_warnings
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import InvalidInput, Where
 from plumbline.kernel.installation import Installation
@@ -44,13 +45,14 @@ def limits_of(installation: Installation) -> Limits:
 def check_files(path: Path, schema: Schema, *, scoring: bool, limits: Limits) -> Checked:
     """Read and validate a file, a ZIP or a folder whole: as training does, and ``credit check``."""
     with open_upload(path, schema, scoring=scoring, limits=limits) as upload:
-        frames, rejects, rows, rejected = [], [], 0, 0
+        frames, rejects, odd, rows, rejected = [], [], [], 0, 0
         for chunk in upload.chunks():
             frames.append(chunk.frame)
             rejects.append(chunk.rejects)
+            odd.append(chunk.warnings)
             rows, rejected = rows + chunk.rows, rejected + chunk.rejected_rows
         tables = {schema.main.name: pl.concat(frames, how="vertical"), **upload.linked}
-        return Checked(tables, pl.concat(rejects, how="vertical"), rows, rejected, list(upload.warnings))
+        return Checked(tables, pl.concat(rejects, how="vertical"), rows, rejected, [*upload.warnings, *told_warnings(odd)])
 
 
 def train(installation: Installation, context: Context, *, tables: Mapping[str, pl.DataFrame], schema: Schema, name: str | None = None,

@@ -30,6 +30,8 @@ def bulk_insert(session: Session, table: type[Table], rows: Iterable[Mapping[str
         return _copy(connection, target, columns, _chain(head, stream))
     inserted = 0
     statement = upsert(session, table).on_conflict_do_nothing(index_elements=["id"])
+    if connection.dialect.name == "postgresql":  # its driver does not count the rows of many sets of parameters
+        return len(connection.execute(statement.returning(target.c.id), head).all()) if head else 0
     for part in _steps(_chain(head, stream)):
         inserted += connection.execute(statement, part).rowcount
     return inserted

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
 from sqlalchemy.sql.elements import BinaryExpression, TextClause
-from sqlalchemy.sql.selectable import Alias, FromClause, Select
+from sqlalchemy.sql.selectable import FromClause, FromClauseAlias, Join, Select
 
 from plumbline.kernel.database.schema import tenant_tables
 
@@ -61,26 +61,29 @@ def unscoped(statement: Any) -> set[str]:
     limited: set[int] = set()
 
     def take(source: Any) -> None:
-        if isinstance(source, sa.Table) or (isinstance(source, Alias) and isinstance(source.element, sa.Table)):
-            table = source if isinstance(source, sa.Table) else source.element
-            if isinstance(table, sa.Table) and table.name in tenants:
-                seen[hash(source)] = source
+        """A table, or each table of a join. An alias is a source of its own: the table behind it is not looked at."""
+        if isinstance(source, Join):
+            take(source.left)
+            take(source.right)
+            return
+        table = source.element if isinstance(source, FromClauseAlias) else source
+        if isinstance(table, sa.Table) and table.name in tenants:
+            seen[hash(source)] = source
 
     for element in visitors.iterate(statement):
         if isinstance(element, Select):
             for source in element.get_final_froms():
-                for part in visitors.iterate(source):
-                    take(part)
+                take(source)
         elif isinstance(element, Update | Delete):
             take(element.table)
-        elif isinstance(element, Insert) and not element.select:
+        elif isinstance(element, Insert) and element.select is None:
             continue  # NOT NULL and the row's own organization_id
         elif isinstance(element, BinaryExpression) and element.operator is operators.eq:
             for side in (element.left, element.right):
                 if getattr(side, "name", None) == "organization_id":
                     limited.add(hash(getattr(side, "table", None)))
-        else:
-            take(getattr(element, "table", None) if isinstance(element, sa.Column) else element)
+        elif isinstance(element, sa.Column):
+            take(element.table)
     if isinstance(statement, Insert):
         seen.pop(hash(statement.table), None)
     return {

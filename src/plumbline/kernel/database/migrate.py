@@ -170,7 +170,7 @@ def sql(dialect: str) -> str:
 
 
 def differences(database: Database) -> list[str]:
-    """What the live database has otherwise than the program declares: tables, columns, indexes, triggers."""
+    """What the live database has otherwise than the program declares: tables, columns, indexes, triggers, policies, functions."""
     from alembic import autogenerate
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
@@ -192,7 +192,7 @@ def differences(database: Database) -> list[str]:
         lost = ddl.expected(connection.dialect.name) - ddl.live(connection)
         extra = ddl.live(connection) - ddl.expected(connection.dialect.name)
     texts = [str(d) for d in found]
-    texts += [f"trigger {name} is missing" for name in sorted(lost)] + [f"trigger {name} is not ours" for name in sorted(extra)]
+    texts += [f"{name} is missing" for name in sorted(lost)] + [f"{name} is not ours" for name in sorted(extra)]
     return texts
 
 

@@ -26,11 +26,6 @@ def by_fingerprint(session: Session, organization_id: UUID, room: str, fingerpri
     return session.scalars(statement, execution_options={"populate_existing": True}).first()
 
 
-def of_subject(session: Session, organization_id: UUID, room: str, subject_id: UUID) -> list[Finding]:
-    statement = scoped(Finding, organization_id).where(Finding.room == room, Finding.subject_id == subject_id)
-    return list(session.scalars(statement.order_by(Finding.id.desc())))
-
-
 def findings(session: Session, organization_id: UUID, request: PageRequest, *, states: tuple[str, ...] = (), room: str | None = None,
              severity: str | None = None, owner_id: UUID | None = None, unowned: bool = False) -> Page[Finding]:  # fmt: skip
     statement = scoped(Finding, organization_id)

@@ -26,7 +26,10 @@ WAITING = "waiting"
 
 
 class Triage(Protocol):
-    """What a room's ``findings`` names: how one of its findings is worked on. Each call is one act of the room."""
+    """What a room's ``findings`` names: how one of its findings is worked on. Each call is one act of the room.
+
+    It may also have ``decisions``, pairs (word, text): what ``resolve`` understands, as a page offers it.
+    """
 
     def take(self, installation: Installation, context: Context, subject_id: UUID) -> Any:
         """The person takes it on."""
@@ -161,8 +164,18 @@ def _at_work(installation: Installation, context: Context, finding_id: UUID) -> 
     found = get_finding(installation, context, finding_id)
     if found.state not in repository.OPEN:
         raise Conflict(f"This finding is {found.state} already.", remedy="Open the room's page if it should be looked at again.")
-    named = next((part.findings for part in contract.everything() if part.name == found.room and part.findings), None)
-    if named is None:
+    desk = _desk(found.room)
+    if desk is None:
         raise Conflict(f"The room '{found.room}' is not installed here.", remedy="Install the room that raised this finding.")
-    desk: Triage = contract.load(named)
     return found, desk
+
+
+def _desk(room: str) -> Triage | None:
+    named = next((part.findings for part in contract.everything() if part.name == room and part.findings), None)
+    desk: Triage | None = contract.load(named) if named else None
+    return desk
+
+
+def decisions_of(room: str) -> tuple[tuple[str, str], ...]:
+    """(word, text) of what may be decided about the room's findings; empty where it does not say."""
+    return tuple(getattr(_desk(room), "decisions", ()))

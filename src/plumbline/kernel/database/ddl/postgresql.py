@@ -47,10 +47,11 @@ def lookups() -> list[str]:
   SELECT u.id, u.organization_id FROM users u WHERE u.username = wanted OR u.email = wanted $$""",
         f"""CREATE OR REPLACE FUNCTION plumbline_find_job(wanted uuid) RETURNS TABLE (id uuid, organization_id uuid) {secure} AS $$
   SELECT j.id, j.organization_id FROM jobs j WHERE j.id = wanted $$""",
-        # no OR over the two states: each look-up then follows ix_jobs_due and stops at its first row
+        # no OR over the two states and no sort: each look-up follows ix_jobs_due and stops at its first row, also while the
+        # statistics are those of an empty queue
         """CREATE OR REPLACE FUNCTION plumbline_claim_job(wanted text[], worker_name text, lease double precision, started timestamptz)
   RETURNS TABLE (id uuid, organization_id uuid, kind text, subject_id uuid, user_id uuid, arguments jsonb, done bigint, total bigint,
-    token bigint, attempts bigint, max_attempts bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    token bigint, attempts bigint, max_attempts bigint) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_sort = off AS $$
 #variable_conflict use_column
 DECLARE at double precision := extract(epoch FROM clock_timestamp()); chosen uuid;
 BEGIN
@@ -77,8 +78,8 @@ END $$""",
     ]
     for name in LOOKUPS:
         made.append(f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC")
-    made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_app, plumbline_worker" for name in LOOKUPS[:3])
-    made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_worker" for name in LOOKUPS[3:])
+    made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_app, plumbline_worker" for name in LOOKUPS[:4])
+    made.extend(f"GRANT EXECUTE ON FUNCTION {name} TO plumbline_worker" for name in LOOKUPS[4:])
     return made
 
 
@@ -86,9 +87,9 @@ LOOKUPS = (
     "plumbline_find_session(bytea)",
     "plumbline_find_key(bytea)",
     "plumbline_find_user(text)",
+    "plumbline_job_backlog()",
     "plumbline_find_job(uuid)",
     "plumbline_claim_job(text[], text, double precision, timestamptz)",
-    "plumbline_job_backlog()",
     "plumbline_due_schedules()",
 )
 

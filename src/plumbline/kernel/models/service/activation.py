@@ -66,6 +66,8 @@ def rollback(installation: Installation, context: Context, name: str, *, reason:
 
     :raises NotFound: nothing is live, or nothing was before it.
     """
+    if not context.may(ACTIVATE):  # refused before anything is told, and the attempt is an entry
+        Act(installation.database, context, "models.rollback", "model", right=ACTIVATE).__enter__()
     with installation.database.read(context.organization_id) as session:
         seen = repository.live(session, context.organization_id, name=name)
         if seen is None:

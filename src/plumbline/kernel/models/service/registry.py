@@ -22,7 +22,7 @@ from plumbline.kernel.ledger.service import Act
 from plumbline.kernel.ledger.tables import AuditEntry
 from plumbline.kernel.models import repository
 from plumbline.kernel.models.artifacts import unpack
-from plumbline.kernel.models.service.scorers import ROOM, kinds
+from plumbline.kernel.models.service.scorers import ROOM, fingerprint, kinds
 from plumbline.kernel.models.tables import Evaluation, Model
 from plumbline.kernel.paging import Page, PageRequest
 
@@ -247,9 +247,9 @@ def detail(installation: Installation, context: Context, key: str | UUID) -> Det
         mentioned = {e.user_id for e in history if e.user_id}
         if model.extra.get("trained_by"):
             mentioned.add(UUID(model.extra["trained_by"]))
-        damaged = any(f.state in listed.OPEN for f in listed.of_subject(session, org, ROOM, model.id))
+        finding = listed.by_fingerprint(session, org, ROOM, fingerprint(model.id))
         return Detail(
             model=model, live=repository.live(session, org, name=model.name), versions=siblings,
             evaluations=_measured(session, org, model.id), history=history, people=people.names(session, org, mentioned),
-            four_eyes=four_eyes(session, org, ACTIVATE), damaged=damaged,
+            four_eyes=four_eyes(session, org, ACTIVATE), damaged=finding is not None and finding.state in listed.OPEN,
         )  # fmt: skip

@@ -14,11 +14,12 @@ from plumbline.kernel.models.service.registry import get
 from plumbline.kernel.models.service.scorers import ROOM, load
 
 RIGHT = "findings.triage"
-DECISIONS = ("repaired", "accepted")
 
 
 class Desk:
     """Each call is one act with one entry; the subject of a finding is the version."""
+
+    decisions = (("repaired", "The file is whole again"), ("accepted", "It stays damaged and is not needed"))
 
     def take(self, installation: Installation, context: Context, subject_id: UUID) -> None:
         with Act(installation.database, context, "models.finding_take", "model", resource_id=subject_id, right=RIGHT) as act:
@@ -40,8 +41,9 @@ class Desk:
         :raises Conflict: said to be repaired, but still damaged; or accepted while it is the live version.
         """
         chosen = decision or "repaired"
-        if chosen not in DECISIONS:
-            raise InvalidInput(f"There is no decision '{chosen}'.", where=Where(field="decision"), remedy=f"Use one of {', '.join(DECISIONS)}.")
+        words = [word for word, _ in self.decisions]
+        if chosen not in words:
+            raise InvalidInput(f"There is no decision '{chosen}'.", where=Where(field="decision"), remedy=f"Use one of {', '.join(words)}.")
         model = get(installation, context, subject_id)
         fault: Corrupt | None = None
         if chosen == "repaired" and context.may(RIGHT):

@@ -1,0 +1,53 @@
+"""The room's first page: what decides, the last decisions, the last files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from plumbline.console import views
+from plumbline.credit import service
+from plumbline.credit.modelling.policy import LEVELS
+from plumbline.credit.pages import reading, why, words
+from plumbline.kernel.faces.http import House, Visitor
+from plumbline.kernel.paging import PageRequest
+
+router = APIRouter()
+PER_PAGE = 25
+FEW = 5
+
+
+@router.get("/credit")
+def credit_page(request: Request, house: House, visitor: Visitor, level: Annotated[str, Query()] = "", subject: Annotated[str, Query()] = "",
+                cursor: Annotated[str, Query()] = "") -> Response:  # fmt: skip
+    wanted = {"level": level if level in LEVELS else "", "subject": subject.strip()[:200].replace("\x00", "")}
+    page = service.list_decisions(house, visitor, PageRequest.parse(PER_PAGE, cursor or None), level=wanted["level"] or None,
+                                  subject_id=wanted["subject"] or None)  # fmt: skip
+    active = {name: text for name, text in wanted.items() if text}
+    address = f"/credit?{urlencode(active)}" if active else "/credit"
+    model = reading.live(house, visitor)
+    files = service.list_batches(house, visitor, PageRequest(FEW))
+    return views.page(
+        request, "credit/home.html", nav="credit", page=page, wanted=wanted, active=bool(active), newest=address if cursor else "",
+        next=f"{address}{'&' if active else '?'}cursor={page.next}" if page.next else "", model=model, words=words, levels=LEVELS,
+        line=_line(model), used=reading.models_by_id(house, visitor, [p.ml_model_id for p in page.items]),
+        batches=reading.batch_views(house, visitor, files.items), may_score=visitor.may("credit.score"), may_batch=visitor.may("credit.batch"),
+        later=bool(cursor),
+    )  # fmt: skip
+
+
+def _line(model: Any) -> list[tuple[str, str]]:
+    """The live version in a few figures."""
+    if model is None:
+        return []
+    from plumbline.console import formats
+
+    extra = model.extra
+    told = [("Threshold", formats.percent(extra["threshold"], 1)), ("Cut-off", f"{why.cut_off(why.scale_of(extra), extra['threshold']):.0f} points")]
+    if "roc_auc" in model.metrics:
+        told.append(("ROC AUC", formats.number(model.metrics["roc_auc"], 3)))
+    told.append(("Learnt from", formats.plural(extra["training"]["rows"], "application")))
+    return told

@@ -1,0 +1,68 @@
+"""How the room's values are said to a person (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plumbline.console import formats
+from plumbline.credit.features.matrix import FeatureInfo
+from plumbline.kernel.errors import PlumblineError
+
+DECISIONS = {"approve": ("ok", "Approved"), "review": ("warn", "For review"), "decline": ("bad", "Declined")}
+"""Decision → kind and word of its chip."""
+LEVELS = {"Low": ("ok", "Low risk"), "Medium": ("warn", "Medium risk"), "High": ("bad", "High risk")}
+STATES = {"open": ("warn", "Open"), "acknowledged": ("brand", "Taken"), "resolved": ("ok", "Resolved")}
+BATCHES = {"pending": ("", "Waiting"), "processing": ("brand", "Running"), "completed": ("ok", "Completed"), "failed": ("bad", "Failed")}
+MEANINGLESS = ("", "amount", "ratio")
+"""Units that say nothing a reader does not see."""
+_FLAGS = {
+    "unseen": "has a value that the model never met in training",
+    "outside": "lies outside of what the model met in training",
+    "missing": "is missing, which it never was in training",
+}
+
+
+def group(code: str) -> str:
+    """A reason group's name, neutral: it may speak for or against."""
+    return code.replace("_", " ").capitalize()
+
+
+def value(found: Any, unit: str = "") -> str:
+    """A model input as a person reads it: thousands separated, four digits, its unit."""
+    if found is None:
+        return formats.NOTHING
+    if isinstance(found, bool):
+        return "yes" if found else "no"
+    if not isinstance(found, int | float):
+        return str(found)
+    if float(found).is_integer() or abs(found) >= 1000:
+        text = formats.number(found)
+    else:
+        text = f"{abs(found):.4g}" if abs(found) >= 1e-4 else f"{abs(found):.2g}"
+        text = (formats.MINUS if found < 0 else "") + text
+    return text if unit in MEANINGLESS else f"{text}\u00a0{unit}"
+
+
+def flag(text: str, features: Mapping[str, FeatureInfo]) -> str:
+    """What is unusual about the data, as a sentence."""
+    kind, _, name = text.partition(":")
+    if kind == "sparse":
+        return "Much less is known of this application than of those the model learnt from."
+    info = features.get(name)
+    known = _FLAGS.get(kind)
+    if known is None:
+        return text
+    span = ""
+    if kind == "outside" and info is not None and info.lowest is not None and info.highest is not None:
+        span = f" ({value(info.lowest)} to {value(info.highest, info.unit)})"
+    return f"{(info.text if info and info.text else name)} {known}{span}."
+
+
+def told(error: PlumblineError) -> str:
+    """What happened and what to do, in one text."""
+    return f"{error.detail} {error.remedy or ''}".strip()
+
+
+def faults(error: PlumblineError) -> Sequence[PlumblineError]:
+    return error.errors or (error,)

@@ -1,0 +1,1 @@
+from tests.kernel.models.scale import scale_room  # noqa: F401

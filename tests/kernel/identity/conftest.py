@@ -1,0 +1,1 @@
+from tests.support.house import house  # noqa: F401 - a fixture
