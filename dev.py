@@ -372,7 +372,8 @@ def bench(args):
 def lint(args):
     setup("test")
     tools = {name: [PY, "-m"] + rest.split() for name, rest in (
-        ("rules", "ruff check -q ."), ("format", "ruff format -q --check ."), ("types", "mypy"), ("types of docs", "mypy docs/generate.py"),
+        ("rules", "ruff check -q --output-format concise ."), ("format", "ruff format -q --check --output-format concise ."),
+        ("types", "mypy"), ("types of docs", "mypy docs/generate.py"),
     )}
     tools["imports"] = [os.path.join(BIN, "lint-imports")]
     tools["lock"] = [PY, os.path.abspath(__file__), "lock", "--check-here"]

@@ -81,4 +81,4 @@ def bare() -> None:
 def _listen(app: FastAPI) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         say({"port": listener.getsockname()[1]})
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=120)).run(sockets=[listener])

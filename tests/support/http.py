@@ -29,10 +29,6 @@ def application(installation: Installation) -> FastAPI:
         app = create_app(installation)
     except (ImportError, AttributeError):
         app = _kernel_only(installation)
-    if not any(getattr(route, "path", "") == "/health/live" for route in app.routes):
-        from plumbline.kernel.lifecycle.api import root
-
-        app.include_router(root)
     return app
 
 
@@ -56,6 +52,9 @@ def _kernel_only(installation: Installation) -> FastAPI:
             app.include_router(room.load(part.router), prefix="/api/v1", responses=ERRORS, tags=[part.name])
         if part.pages:
             app.include_router(room.load(part.pages), include_in_schema=False)
+    from plumbline.kernel.lifecycle.api import root
+
+    app.include_router(root)
     views.install(app)
     install_errors(app)
     app.add_middleware(Requests, metrics=Metrics(), largest_request=installation.settings.max_request_bytes,

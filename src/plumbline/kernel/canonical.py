@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from typing import Any
 
 import orjson
@@ -19,61 +18,76 @@ from plumbline.kernel.errors import InvalidInput, Where
 _LARGEST = 2**53 - 1
 
 
-def check(value: Any, path: str = "$") -> None:
+_Path = tuple[Any, Any] | None
+"""Where a part stands: (path of its holder, name or index). Written out only when something is wrong there."""
+
+
+def check(value: Any) -> None:
     """Raise :class:`InvalidInput` naming the place of the first part of ``value`` that JSON cannot carry faithfully."""
-    _faithful(value, path)
+    _faithful(value, None, [])
 
 
-def _faithful(value: Any, path: str) -> Any:
-    """``value`` with whole floats as integers, as RFC 8785 writes them; refuses what JSON cannot carry."""
+def _faithful(value: Any, path: _Path, odd: list[Any]) -> Any:
+    """``value`` with whole floats as integers, as RFC 8785 writes them; refuses what JSON cannot carry.
+
+    :param odd: takes what the fast encoder might write otherwise than RFC 8785 says.
+    """
     kind = type(value)
     if value is None or kind is bool:
         return value
     if kind is str:
         return _text(value, path)
     if kind is float:
-        if value.is_integer():
-            return int(value) if abs(value) <= _LARGEST else value
+        if value.is_integer() and abs(value) <= _LARGEST:
+            return int(value)
         if not math.isfinite(value):
-            raise InvalidInput(f"{value} is no JSON number.", where=Where(field=path),
-                               remedy="Leave the field out or send null for a missing value.")  # fmt: skip
+            remedy = "Leave the field out or send null for a missing value."
+            raise InvalidInput(f"{value} is no JSON number.", where=_place(path), remedy=remedy)
+        if not 1e-4 <= abs(value) <= _LARGEST:
+            odd.append(value)
         return value
     if kind is int:
         if abs(value) > _LARGEST:
-            raise InvalidInput(f"The whole number {value} is too large for JSON.", where=Where(field=path),
+            raise InvalidInput(f"The whole number {value} is too large for JSON.", where=_place(path),
                                remedy="Send numbers of 2**53 and more as text.")  # fmt: skip
         return value
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise InvalidInput(f"The name {key!r} is not a text.", where=Where(field=path))
-            _text(key, path)
-        return {key: _faithful(part, f"{path}.{key}") for key, part in value.items()}
+                raise InvalidInput(f"The name {key!r} is not a text.", where=_place(path))
+            if not _text(key, path).isascii():
+                odd.append(key)
+        return {key: _faithful(part, (path, key), odd) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_faithful(part, f"{path}[{i}]") for i, part in enumerate(value)]
-    raise InvalidInput(f"A {kind.__name__} is no JSON value.", where=Where(field=path))
+        return [_faithful(part, (path, i), odd) for i, part in enumerate(value)]
+    raise InvalidInput(f"A {kind.__name__} is no JSON value.", where=_place(path))
 
 
-def _text(value: str, path: str) -> str:
+def _text(value: str, path: _Path) -> str:
     if "\x00" in value:
-        raise InvalidInput("A text holds the character U+0000.", where=Where(field=path))
+        raise InvalidInput("A text holds the character U+0000.", where=_place(path))
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise InvalidInput("A text holds half of a surrogate pair.", where=Where(field=path))
+        raise InvalidInput("A text holds half of a surrogate pair.", where=_place(path))
     return value
 
 
-_UNUSUAL = re.compile(rb"[0-9][eE][-+0-9]|[\xf0-\xf4]|[0-9]{16}")
+def _place(path: _Path) -> Where:
+    parts: list[str] = []
+    while path is not None:
+        path, step = path
+        parts.append(f"[{step}]" if isinstance(step, int) else f".{step}")
+    return Where(field="$" + "".join(reversed(parts)))
 
 
 def dumps(value: Any) -> bytes:
     """The canonical bytes of ``value``.
 
-    A fast encoder writes the same bytes as RFC 8785 but for numbers with an exponent or 16 digits and more before the
-    point, and for the order of names beyond the basic plane: a document in which any of them may stand goes the slow way.
+    A fast encoder writes the same bytes as RFC 8785 but for very small and very large numbers, and for the order of
+    names beyond ASCII: a document that holds any of them goes the slow way.
     """
-    plain = _faithful(value, "$")
-    fast = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
-    return bytes(rfc8785.dumps(plain)) if _UNUSUAL.search(fast) else fast
+    odd: list[Any] = []
+    plain = _faithful(value, None, odd)
+    return bytes(rfc8785.dumps(plain)) if odd else orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 
 def loads(data: bytes | str) -> Any:

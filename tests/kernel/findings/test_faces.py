@@ -40,7 +40,14 @@ PAGE = service.PageRequest()
 
 
 def raised(installation: Installation, firm: Firm, n: int, **given: Any) -> UUID:
-    values = {"room": "models", "subject_id": UUID(int=n), "title": f"Case {n}", "severity": "low", "url": "/models", "fingerprint": f"f{n}"}
+    values = {
+        "room": "models",
+        "subject_id": UUID(int=n),
+        "title": f"Case {n}",
+        "severity": "low",
+        "url": "/models",
+        "fingerprint": f"f{n}",
+    }
     with installation.database.write(firm.id) as session:
         return service.raise_finding(session, firm.admin, **(values | given))
 
@@ -53,13 +60,20 @@ def test_each_route_asks_for_its_right(installation: Installation, firm: Firm, a
     for path in ("/findings", f"/findings/{key}"):
         assert statuses(app, firm, "GET", path) == everybody | {"nobody": 303}, path
     for path, given in (("take", {}), ("notes", {"json": {"text": "seen"}})):
-        assert statuses(app, firm, "POST", f"/api/v1/findings/{key}/{path}", **given) == everybody | {"viewer": 403}, path
+        assert statuses(app, firm, "POST", f"/api/v1/findings/{key}/{path}", **given) == everybody | {"viewer": 403}, (
+            path
+        )
     for path in ("take", "note"):
         assert statuses(app, firm, "POST", f"/findings/{key}/{path}", data={"text": "seen"}) == {
             "nobody": 401, "viewer": 403, "analyst": 303, "admin": 303,
         }, path  # fmt: skip
     done = {"json": {"note": "not needed", "decision": "accepted"}}
-    assert statuses(app, firm, "POST", f"/api/v1/findings/{key}/resolve", **done) == {"nobody": 401, "viewer": 403, "analyst": 200, "admin": 409}
+    assert statuses(app, firm, "POST", f"/api/v1/findings/{key}/resolve", **done) == {
+        "nobody": 401,
+        "viewer": 403,
+        "analyst": 200,
+        "admin": 409,
+    }
     assert statuses(app, firm, "POST", f"/findings/{key}/resolve", data={"note": "x"}) == {
         "nobody": 401, "viewer": 403, "analyst": 422, "admin": 422,
     }  # fmt: skip
@@ -84,9 +98,13 @@ def test_the_api_lists_takes_and_resolves(installation: Installation, firm: Firm
     assert client.get(f"/api/v1/findings/{UUID(int=3)}").status_code == 404
 
 
-def test_the_list_keeps_its_filters_while_a_finding_is_taken(installation: Installation, firm: Firm, app: FastAPI) -> None:
+def test_the_list_keeps_its_filters_while_a_finding_is_taken(
+    installation: Installation, firm: Firm, app: FastAPI
+) -> None:
     damaged(installation, firm)
-    late = raised(installation, firm, 1, due_at=firm.admin.now - timedelta(hours=2), severity="high", title="Late & <b>loud</b>")
+    late = raised(
+        installation, firm, 1, due_at=firm.admin.now - timedelta(hours=2), severity="high", title="Late & <b>loud</b>"
+    )
     client = signed_in(app, firm, "analyst")
     text = client.get("/findings?severity=high&owner=none").text
     assert "Late &amp; &lt;b&gt;loud&lt;/b&gt;" in text

@@ -25,10 +25,22 @@ from tests.conftest import Firm, SteppingClock
 class Desk:
     """The room's own service: each call is one act that moves its row (here: none) and the list."""
 
-    def _act(self, installation: Installation, context: Context, subject_id: UUID, verb: str, state: str | None, **details: Any) -> None:
-        with Act(installation.database, context, f"bench.{verb}", "case", resource_id=subject_id, right="findings.triage") as act:
+    def _act(
+        self,
+        installation: Installation,
+        context: Context,
+        subject_id: UUID,
+        verb: str,
+        state: str | None,
+        **details: Any,
+    ) -> None:
+        with Act(
+            installation.database, context, f"bench.{verb}", "case", resource_id=subject_id, right="findings.triage"
+        ) as act:
             if state:
-                service.follow(act.session, context, room="bench", subject_id=subject_id, state=state, owner_id=context.user_id)
+                service.follow(
+                    act.session, context, room="bench", subject_id=subject_id, state=state, owner_id=context.user_id
+                )
             act.done(**details)
 
     def take(self, installation: Installation, context: Context, subject_id: UUID) -> None:
@@ -37,7 +49,9 @@ class Desk:
     def note(self, installation: Installation, context: Context, subject_id: UUID, text: str) -> None:
         self._act(installation, context, subject_id, "note", None, note=text)
 
-    def resolve(self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None) -> None:
+    def resolve(
+        self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None
+    ) -> None:
         self._act(installation, context, subject_id, "resolve", "resolved", note=note, decision=decision)
 
 
@@ -47,7 +61,11 @@ desk = Desk()
 @pytest.fixture(autouse=True)
 def _bench_room(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = room.rooms()
-    monkeypatch.setattr(room, "rooms", lambda: (*installed, Room(name="bench", title="Bench", findings="tests.kernel.findings.test_findings:desk")))
+    monkeypatch.setattr(
+        room,
+        "rooms",
+        lambda: (*installed, Room(name="bench", title="Bench", findings="tests.kernel.findings.test_findings:desk")),
+    )
 
 
 def raised(installation: Installation, context: Context, n: int = 1, **given: Any) -> UUID:
@@ -66,7 +84,9 @@ def test_the_same_thing_is_on_the_list_once(installation: Installation, firm: Fi
     assert service.open_count(installation, firm.admin) == 1
 
 
-def test_a_closed_finding_opens_again_only_when_asked(installation: Installation, firm: Firm, clock: SteppingClock) -> None:
+def test_a_closed_finding_opens_again_only_when_asked(
+    installation: Installation, firm: Firm, clock: SteppingClock
+) -> None:
     key = raised(installation, firm.admin)
     service.resolve(installation, firm.as_role("analyst"), key, note="settled")
     assert raised(installation, firm.admin) == key
@@ -74,7 +94,13 @@ def test_a_closed_finding_opens_again_only_when_asked(installation: Installation
     clock.now += timedelta(hours=1)
     assert raised(installation, firm.as_role("analyst"), severity="critical", reopen=True) == key
     found = service.get_finding(installation, firm.admin, key)
-    assert (found.state, found.severity, found.owner_id, found.closed_at, found.opened_at) == ("open", "critical", None, None, clock.now)
+    assert (found.state, found.severity, found.owner_id, found.closed_at, found.opened_at) == (
+        "open",
+        "critical",
+        None,
+        None,
+        clock.now,
+    )
 
 
 def test_many_are_raised_at_once_and_only_new_ones_count(installation: Installation, firm: Firm) -> None:
@@ -105,9 +131,16 @@ def test_work_from_the_list_is_one_act_of_the_room(installation: Installation, f
 
 def test_every_finding_of_a_subject_follows_and_keeps_its_owner(installation: Installation, firm: Firm) -> None:
     analyst = firm.as_role("analyst")
-    keys = [raised(installation, firm.admin, 1, fingerprint=f"f{i}") for i in range(2)] + [raised(installation, firm.admin, 2)]
+    keys = [raised(installation, firm.admin, 1, fingerprint=f"f{i}") for i in range(2)] + [
+        raised(installation, firm.admin, 2)
+    ]
     with installation.database.write(firm.id) as session:
-        assert service.follow(session, analyst, room="bench", subject_id=UUID(int=1), state="acknowledged", owner_id=analyst.user_id) == 2
+        assert (
+            service.follow(
+                session, analyst, room="bench", subject_id=UUID(int=1), state="acknowledged", owner_id=analyst.user_id
+            )
+            == 2
+        )
         assert service.follow(session, analyst, room="bench", subject_id=UUID(int=1), state="suppressed") == 2
         assert service.follow(session, analyst, room="credit", subject_id=UUID(int=1), state="open") == 0
     held = [service.get_finding(installation, analyst, key) for key in keys]
@@ -158,13 +191,20 @@ def test_what_is_wrong_is_refused(installation: Installation, firm: Firm) -> Non
 
 
 def test_a_finding_is_not_kept_when_the_rooms_row_is_not(installation: Installation, firm: Firm) -> None:
-    with pytest.raises(RuntimeError), installation.database.write(firm.id) as session:
-        service.raise_finding(session, firm.admin, room="bench", subject_id=UUID(int=1), title="t", severity="low", url="/", fingerprint="f")
-        raise RuntimeError
+    def raised_and_failed() -> None:
+        with installation.database.write(firm.id) as session:
+            given = {"subject_id": UUID(int=1), "title": "t", "severity": "low", "url": "/", "fingerprint": "f"}
+            service.raise_finding(session, firm.admin, room="bench", **given)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        raised_and_failed()
     assert service.open_count(installation, firm.admin) == 0
 
 
-def test_nothing_of_one_organization_is_seen_or_moved_by_another(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+def test_nothing_of_one_organization_is_seen_or_moved_by_another(
+    installation: Installation, firm: Firm, other_firm: Firm
+) -> None:
     mine, theirs = raised(installation, firm.admin), raised(installation, other_firm.admin)
     assert mine != theirs
     with installation.database.write(other_firm.id) as session:

@@ -42,10 +42,30 @@ def test_each_route_asks_for_its_right(installation: Installation, firm: Firm, a
         assert statuses(app, firm, "GET", path) == everybody, path
     for path in ("/jobs", f"/jobs/{key}", f"/jobs/{key}/progress"):
         assert statuses(app, firm, "GET", path) == everybody | {"nobody": 303}, path
-    assert statuses(app, firm, "POST", f"/api/v1/jobs/{key}/cancel") == {"nobody": 401, "viewer": 403, "analyst": 403, "admin": 200}
-    assert statuses(app, firm, "POST", f"/api/v1/jobs/{key}/retry") == {"nobody": 401, "viewer": 403, "analyst": 403, "admin": 200}
-    assert statuses(app, firm, "POST", f"/jobs/{key}/cancel") == {"nobody": 401, "viewer": 403, "analyst": 403, "admin": 303}
-    assert statuses(app, firm, "POST", f"/jobs/{key}/retry") == {"nobody": 401, "viewer": 403, "analyst": 403, "admin": 303}
+    assert statuses(app, firm, "POST", f"/api/v1/jobs/{key}/cancel") == {
+        "nobody": 401,
+        "viewer": 403,
+        "analyst": 403,
+        "admin": 200,
+    }
+    assert statuses(app, firm, "POST", f"/api/v1/jobs/{key}/retry") == {
+        "nobody": 401,
+        "viewer": 403,
+        "analyst": 403,
+        "admin": 200,
+    }
+    assert statuses(app, firm, "POST", f"/jobs/{key}/cancel") == {
+        "nobody": 401,
+        "viewer": 403,
+        "analyst": 403,
+        "admin": 303,
+    }
+    assert statuses(app, firm, "POST", f"/jobs/{key}/retry") == {
+        "nobody": 401,
+        "viewer": 403,
+        "analyst": 403,
+        "admin": 303,
+    }
 
 
 def test_the_api_tells_how_far_a_job_is(installation: Installation, firm: Firm, other_firm: Firm, app: FastAPI) -> None:

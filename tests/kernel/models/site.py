@@ -40,7 +40,9 @@ def site(installation: Installation) -> FastAPI:
     views.install(app)
     install_errors(app)
     settings = installation.settings
-    app.add_middleware(Requests, metrics=Metrics(), largest_request=settings.max_request_bytes, largest_file=settings.max_upload_bytes)
+    app.add_middleware(
+        Requests, metrics=Metrics(), largest_request=settings.max_request_bytes, largest_file=settings.max_upload_bytes
+    )
     return app
 
 
@@ -56,7 +58,9 @@ def token_of(app: FastAPI, firm: Firm, role: str) -> str:
 
 def signed_in(app: FastAPI, firm: Firm, role: str | None, **headers: str) -> TestClient:
     """A browser of the person in this role, or of nobody."""
-    client = starlette.testclient.TestClient(app, follow_redirects=False, headers={"Origin": "http://testserver"} | headers)
+    client = starlette.testclient.TestClient(
+        app, follow_redirects=False, headers={"Origin": "http://testserver"} | headers
+    )
     if role is not None:
         client.cookies.set("plumbline", token_of(app, firm, role))
     return client
@@ -65,5 +69,6 @@ def signed_in(app: FastAPI, firm: Firm, role: str | None, **headers: str) -> Tes
 def statuses(app: FastAPI, firm: Firm, method: str, path: str, **given: Any) -> dict[str, int]:
     """Role → the status of this request."""
     return {
-        role or "nobody": signed_in(app, firm, role).request(method, path, **given).status_code for role in (None, "viewer", "analyst", "admin")
+        role or "nobody": signed_in(app, firm, role).request(method, path, **given).status_code
+        for role in (None, "viewer", "analyst", "admin")
     }

@@ -40,7 +40,14 @@ def measured(installation: Installation, firm: Firm, **given: Any) -> UUID:
     ]  # fmt: skip
     extra = {"threshold": 0.2, "curve": {"thresholds": [i / 200 for i in range(201)], "cost": [1 - abs(i - 20) / 400 for i in range(201)]},
              "training": {"rows": 8000, "events": 640}, "warnings": ["Few events <b>were</b> seen."]}  # fmt: skip
-    return register(installation, firm.admin, evaluations=evaluations, extra=extra, metrics={"roc_auc": held.values["roc_auc"]}, **given).id
+    return register(
+        installation,
+        firm.admin,
+        evaluations=evaluations,
+        extra=extra,
+        metrics={"roc_auc": held.values["roc_auc"]},
+        **given,
+    ).id
 
 
 def test_each_route_asks_for_its_right(installation: Installation, firm: Firm, app: FastAPI) -> None:
@@ -84,7 +91,9 @@ def test_the_api_tells_a_version_and_what_was_measured(installation: Installatio
         assert client.get(f"/api/v1/models/{path}").status_code in (404, 422), path
 
 
-def test_nothing_of_another_organization_is_at_any_address(installation: Installation, firm: Firm, other_firm: Firm, app: FastAPI) -> None:
+def test_nothing_of_another_organization_is_at_any_address(
+    installation: Installation, firm: Firm, other_firm: Firm, app: FastAPI
+) -> None:
     theirs = register(installation, other_firm.admin).id
     client = signed_in(app, firm, "admin")
     for method, path in (("GET", ""), ("GET", "/evaluations"), ("POST", "/activate")):
@@ -95,7 +104,9 @@ def test_nothing_of_another_organization_is_at_any_address(installation: Install
     assert "No model yet" in client.get("/models").text
 
 
-def test_a_versions_page_draws_what_was_measured_and_asks_before_it_acts(installation: Installation, firm: Firm, app: FastAPI) -> None:
+def test_a_versions_page_draws_what_was_measured_and_asks_before_it_acts(
+    installation: Installation, firm: Firm, app: FastAPI
+) -> None:
     key = measured(installation, firm)
     client = signed_in(app, firm, "admin")
     text = client.get(f"/models/{key}").text
@@ -150,7 +161,10 @@ def test_the_commands_do_what_the_pages_do(installation: Installation, firm: Fir
     assert run([*called, "models", "activate", "scale@1"]) == 1
     assert "A reason is needed" in capsys.readouterr().err
     assert run([*called, "models", "activate", "scale@1", "--reason", "first"]) == 0
-    assert run([*called, "--as", "northwind-admin", "models", "activate", str(second), "--reason", "better", "--json"]) == 0
+    assert (
+        run([*called, "--as", "northwind-admin", "models", "activate", str(second), "--reason", "better", "--json"])
+        == 0
+    )
     assert json.loads(capsys.readouterr().out.partition("\n")[2])["previous_id"] == str(first)
     assert run([*called, "models", "rollback", "scale", "--reason", "worse"]) == 0
     assert "scale@1 is live" in capsys.readouterr().out

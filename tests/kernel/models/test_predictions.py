@@ -86,13 +86,19 @@ def test_an_outcome_written_later_changes_no_record(installation: Installation, 
     made, bound = stored(installation, firm)
     with installation.database.write(firm.id) as session:
         later = {"outcome": "repaid", "outcome_at": NOW, "extra": made["extra"] | {"outcome": {"source": "feed"}}}
-        session.execute(sa.update(Prediction).where(Prediction.organization_id == firm.id, Prediction.id == made["id"]).values(**later))
+        session.execute(
+            sa.update(Prediction)
+            .where(Prediction.organization_id == firm.id, Prediction.id == made["id"])
+            .values(**later)
+        )
     assert predictions.check_record(held(installation, firm, made["id"]), SHA, made["record_salt"], bound)
 
 
 _leaf = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(
     st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=8)  # fmt: skip
-_object = st.dictionaries(st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=6), _leaf, max_size=4)
+_object = st.dictionaries(
+    st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=6), _leaf, max_size=4
+)
 
 
 @given(content=_object, features=st.none() | _object, probability=st.floats(0, 1), subject=st.text(
@@ -123,7 +129,8 @@ def test_many_are_written_at_once_with_texts_made_elsewhere(installation: Instal
     with installation.database.write(firm.id) as session:
         assert predictions.insert_many(session, rows, COLUMNS) == 450
     with installation.database.write(firm.id) as session:
-        predictions.insert_many(session, [one | {"probability": 1.0} for one in rows[:3]], COLUMNS)  # what is there stays as it is
+        again = [one | {"probability": 1.0} for one in rows[:3]]
+        assert predictions.insert_many(session, again, COLUMNS) == 0  # what is there stays as it is
         assert predictions.page(session, firm.id, PageRequest()).total == 450
     assert held(installation, firm, rows[7]["id"]).features == {"x": 7}
     assert held(installation, firm, rows[1]["id"]).probability == 1 / 450
@@ -177,7 +184,9 @@ def test_a_batch_is_kept_and_followed(installation: Installation, firm: Firm) ->
         assert predictions.update_batch(session, firm.id, key, status="completed", num_applications=7) == 1
         assert predictions.get_batch(session, firm.id, key).num_applications == 7
         assert predictions.batches(session, firm.id, PageRequest(), status="pending").total == 0
-        assert [b.id for b in predictions.batches(session, firm.id, PageRequest(), prediction_type="scale").items] == [key]
+        assert [b.id for b in predictions.batches(session, firm.id, PageRequest(), prediction_type="scale").items] == [
+            key
+        ]
         assert predictions.batch_with_hash(session, firm.id, SHA, model.id, firm.people["analyst"]) == key
         assert predictions.batch_with_hash(session, firm.id, SHA, model.id, None) is None
         assert predictions.model_of(session, firm.id, model.id).version == "1"

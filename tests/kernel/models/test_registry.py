@@ -28,7 +28,11 @@ pytestmark = pytest.mark.usefixtures("scale_room")
 
 
 def entries(installation: Installation, firm: Firm, action: str) -> list[AuditEntry]:
-    statement = sa.select(AuditEntry).where(AuditEntry.organization_id == firm.id, AuditEntry.action == action).order_by(AuditEntry.id)
+    statement = (
+        sa.select(AuditEntry)
+        .where(AuditEntry.organization_id == firm.id, AuditEntry.action == action)
+        .order_by(AuditEntry.id)
+    )
     with installation.database.read(firm.id) as session:
         return list(session.scalars(statement))
 
@@ -71,7 +75,12 @@ def test_a_version_keeps_what_was_measured_and_names_its_file(installation: Inst
                      intervals={"roc_auc": (0.7, 0.8)}, confusion_matrix={"labels": ["0", "1"], "counts": [[1, 2], [3, 4]]},
                      training_data_size=2000, extra={"threshold": 0.2})  # fmt: skip
     model = register(installation, firm.admin, evaluations=[test, Evaluated("policy", 100)], extra={"seed": 7})
-    assert model.extra == model.extra | {"seed": 7, "trained_by": str(firm.admin.user_id), "size": len(file(2.0)), "artifact_state": "live"}
+    assert model.extra == model.extra | {
+        "seed": 7,
+        "trained_by": str(firm.admin.user_id),
+        "size": len(file(2.0)),
+        "artifact_state": "live",
+    }
     assert artifact_of(installation, model).read_bytes() == file(2.0)
     policy, held = service.evaluations_of(installation, firm.admin, model.id)
     assert (policy.evaluation.dataset, policy.metrics) == ("policy", {})
@@ -95,7 +104,9 @@ def test_a_version_keeps_what_was_measured_and_names_its_file(installation: Inst
         ({"version": "1/2"}, "version"),
     ],
 )
-def test_what_cannot_be_a_version_is_refused_with_its_place(installation: Installation, firm: Firm, given: dict[str, object], field: str) -> None:
+def test_what_cannot_be_a_version_is_refused_with_its_place(
+    installation: Installation, firm: Firm, given: dict[str, object], field: str
+) -> None:
     with pytest.raises(InvalidInput) as refused:
         register(installation, firm.admin, **given)
     assert refused.value.where is not None
@@ -103,7 +114,9 @@ def test_what_cannot_be_a_version_is_refused_with_its_place(installation: Instal
     assert service.list_models(installation, firm.admin, PageRequest()).total == 0
 
 
-def test_registering_needs_the_rooms_right_and_stores_nothing_without_it(installation: Installation, firm: Firm) -> None:
+def test_registering_needs_the_rooms_right_and_stores_nothing_without_it(
+    installation: Installation, firm: Firm
+) -> None:
     with pytest.raises(Forbidden):
         register(installation, firm.as_role("viewer"), right="models.activate")
     assert installation.artifacts.hashes() == []
@@ -142,7 +155,9 @@ def test_with_four_eyes_who_trained_a_version_may_not_activate_it(installation: 
     assert service.activate(installation, second_admin(installation, firm), model.id).is_active
 
 
-def test_two_administrators_mean_four_eyes_unless_the_organization_says_otherwise(installation: Installation, firm: Firm) -> None:
+def test_two_administrators_mean_four_eyes_unless_the_organization_says_otherwise(
+    installation: Installation, firm: Firm
+) -> None:
     model = register(installation, firm.admin)
     assert not service.detail(installation, firm.admin, model.id).four_eyes
     second_admin(installation, firm)
@@ -151,7 +166,9 @@ def test_two_administrators_mean_four_eyes_unless_the_organization_says_otherwis
         service.activate(installation, firm.admin, model.id, reason="mine")
 
 
-def test_inputs_that_break_with_the_live_version_refuse_unless_forced_with_a_reason(installation: Installation, firm: Firm) -> None:
+def test_inputs_that_break_with_the_live_version_refuse_unless_forced_with_a_reason(
+    installation: Installation, firm: Firm
+) -> None:
     wide = [{"name": "x", "dtype": "numeric"}, {"name": "city", "dtype": "category"}]
     service.activate(installation, firm.admin, register(installation, firm.admin, features=wide).id, reason="first")
     less = register(installation, firm.admin, features=[{"name": "x", "dtype": "category"}])
@@ -178,7 +195,9 @@ def test_rolling_back_goes_one_further_each_time(installation: Installation, fir
 
 
 @pytest.mark.parametrize("first_live", [True, False])
-def test_of_two_activations_at_once_one_loses_and_changes_nothing(installation: Installation, firm: Firm, first_live: bool) -> None:
+def test_of_two_activations_at_once_one_loses_and_changes_nothing(
+    installation: Installation, firm: Firm, first_live: bool
+) -> None:
     if first_live:
         service.activate(installation, firm.admin, register(installation, firm.admin).id, reason="first")
     rivals = [register(installation, firm.admin, factor, kind="meeting") for factor in (5.0, 6.0)]
@@ -194,11 +213,17 @@ def test_of_two_activations_at_once_one_loses_and_changes_nothing(installation: 
         ended = list(pool.map(attempt, rivals))
     assert sorted(ended)[1] == "conflict", ended
     with installation.database.read(firm.id) as session:
-        live = list(session.scalars(sa.select(Model.version).where(Model.organization_id == firm.id, Model.is_active.is_(sa.true()))))
+        live = list(
+            session.scalars(
+                sa.select(Model.version).where(Model.organization_id == firm.id, Model.is_active.is_(sa.true()))
+            )
+        )
     assert live == [v for v in ended if v != "conflict"]
 
 
-def test_an_altered_file_is_found_at_load_and_no_other_version_takes_its_place(installation: Installation, firm: Firm) -> None:
+def test_an_altered_file_is_found_at_load_and_no_other_version_takes_its_place(
+    installation: Installation, firm: Firm
+) -> None:
     service.activate(installation, firm.admin, register(installation, firm.admin, 1.0).id, reason="first")
     model = service.activate(installation, firm.admin, register(installation, firm.admin, 2.0).id, reason="second")
     assert service.load(installation, model).score(4.0) == 8.0
@@ -212,7 +237,12 @@ def test_an_altered_file_is_found_at_load_and_no_other_version_takes_its_place(i
         service.load(installation, model)
     assert service.active(installation, firm.admin, "scale").id == model.id
     (found,) = findings.list_findings(installation, firm.admin, PageRequest(), state="waiting").items
-    assert (found.room, found.severity, found.subject_id, found.url) == ("models", "critical", model.id, f"/models/{model.id}")
+    assert (found.room, found.severity, found.subject_id, found.url) == (
+        "models",
+        "critical",
+        model.id,
+        f"/models/{model.id}",
+    )
     assert [e.success for e in entries(installation, firm, "models.load")] == [False]
     assert service.detail(installation, firm.admin, model.id).damaged
     path.unlink()
@@ -233,7 +263,9 @@ def test_damage_found_inside_a_writing_transaction_is_reported_after_it(installa
     assert findings.open_count(installation, firm.admin) == 1
 
 
-def test_a_version_whose_golden_rows_come_out_otherwise_is_never_activated(installation: Installation, firm: Firm) -> None:
+def test_a_version_whose_golden_rows_come_out_otherwise_is_never_activated(
+    installation: Installation, firm: Firm
+) -> None:
     model = register(installation, firm.admin, artifact=file(2.0, golden=3.0))
     with pytest.raises(Corrupt, match="golden row"):
         service.activate(installation, firm.admin, model.id, reason="looks good")
@@ -268,7 +300,9 @@ def test_damage_is_settled_by_repair_or_accepted_once_it_is_not_live(installatio
         service.load(installation, model, fresh=True)
     again = findings.get_finding(installation, analyst, found.id)
     assert (again.state, again.owner_id, again.closed_at) == ("open", None, None)
-    assert findings.resolve(installation, analyst, found.id, note="not needed", decision="accepted").state == "suppressed"
+    assert (
+        findings.resolve(installation, analyst, found.id, note="not needed", decision="accepted").state == "suppressed"
+    )
 
 
 def test_a_name_finds_its_live_version_else_the_newest(installation: Installation, firm: Firm) -> None:

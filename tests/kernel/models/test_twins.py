@@ -87,9 +87,22 @@ def test_every_reading_function_is_asked() -> None:
         name
         for module in (repository, predictions)
         for name, thing in vars(module).items()
-        if callable(thing) and not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__ and not isinstance(thing, type)
+        if callable(thing)
+        and not name.startswith("_")
+        and getattr(thing, "__module__", "") == module.__name__
+        and not isinstance(thing, type)
     }
-    never = type("Nothing", (), {"org": UUID(int=0), "model": UUID(int=0), "batch": UUID(int=0), "prediction": UUID(int=0), "evaluation": UUID(int=0)})
+    never = type(
+        "Nothing",
+        (),
+        {
+            "org": UUID(int=0),
+            "model": UUID(int=0),
+            "batch": UUID(int=0),
+            "prediction": UUID(int=0),
+            "evaluation": UUID(int=0),
+        },
+    )
 
     class Silent:
         def __getattr__(self, _name: str) -> Any:
@@ -104,7 +117,7 @@ def test_nothing_of_a_twin_is_seen(installation: Installation, firm: Firm, other
         own = questions(session, firm.id, mine)
         assert all(own.values()), {name for name, answer in own.items() if not answer}
         for name, answer in questions(session, firm.id, theirs).items():
-            for one in (answer if isinstance(answer, list) else [answer] if answer is not None else []):
+            for one in answer if isinstance(answer, list) else [answer] if answer is not None else []:
                 assert name in BY_NAME, name
                 assert getattr(one, "id", mine.model) in (mine.model, mine.batch)
 

@@ -37,7 +37,7 @@ MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.pa
 @router.get("/credit/batches")
 def batches_page(request: Request, house: House, visitor: Visitor, cursor: Annotated[str, Query()] = "") -> Response:
     page = service.list_batches(house, visitor, PageRequest.parse(PER_PAGE, cursor or None))
-    found = reading.batch_views(house, visitor, page.items)
+    found = service.views_of(house, visitor, page.items)
     return views.page(
         request, "credit/batches.html", nav="credit", page=page, batches=found, words=words, may_batch=visitor.may("credit.batch"),
         people=reading.names(house, visitor, [v.batch.user_id for v in found]), newest="/credit/batches" if cursor else "",

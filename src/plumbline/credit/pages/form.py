@@ -44,19 +44,13 @@ def importance(shares: Mapping[str, float], features: Mapping[str, FeatureInfo],
 
 
 def fields(schema: Schema, weights: Mapping[str, float], first: int = FIRST) -> tuple[list[Field], list[Field]]:
-    """What must be known and what matters most to the model; then all other columns in the order of the schema."""
-    label = schema.target.column if schema.target else None
-    columns = [c for c in schema.main.columns.values() if c.name != label and c.use != "none"]
+    """The number and what matters most to the model; then all other columns in the order of the schema."""
+    columns = [c for c in schema.main.columns.values() if c.use != "none" and not _is_label(c.name, schema)]
     order = {c.name: i for i, c in enumerate(columns)}
-    ranked = sorted(columns, key=lambda c: (not _needed(c, schema), -weights.get(c.name, 0.0), order[c.name]))
-    needed = sum(_needed(c, schema) for c in columns)
-    shown = {c.name for c in ranked[: max(first, needed)]}
+    ranked = sorted(columns, key=lambda c: (c.name != schema.id, -weights.get(c.name, 0.0), order[c.name]))
+    shown = {c.name for c in ranked[:first]}
     front = [_field(c, schema) for c in ranked if c.name in shown]
     return front, [_field(c, schema) for c in columns if c.name not in shown]
-
-
-def _needed(column: Column, schema: Schema) -> bool:
-    return column.name == schema.id or column.required
 
 
 def _field(column: Column, schema: Schema) -> Field:
@@ -66,14 +60,25 @@ def _field(column: Column, schema: Schema) -> Field:
     elif column.type == "flag":
         options = (("1", "Yes"), ("0", "No"))
     unit = "" if column.unit in words.MEANINGLESS else column.unit
-    hint = ""
+    label, _, more = (column.text or column.name).partition(", ")
+    hints = [more] if more else []
     if column.range and not options:
         low, high = (formats.number(v, 0 if float(v).is_integer() else 2) for v in column.range)
-        hint = f"{low} to {high}"
+        hints.append(f"{low} to {high}")
     if column.use == "audit" or column.protected:
-        hint = f"{hint}. Not used by the model" if hint else "Not used by the model"
+        hints.append("not used by the model")
+    hint = "; ".join(hints)
     kind = "date" if column.type == "date" else "text"
-    return Field(column.name, column.text or column.name, kind, options, hint, unit, _needed(column, schema))
+    return Field(column.name, label, kind, options, hint[:1].upper() + hint[1:], unit, column.name == schema.id)
+
+
+def absent(schema: Schema) -> dict[str, Any]:
+    """The columns that belong in an application, all of them empty."""
+    return {name: None for name, column in schema.main.columns.items() if column.required and not _is_label(name, schema)}
+
+
+def _is_label(name: str, schema: Schema) -> bool:
+    return schema.target is not None and schema.target.column == name
 
 
 def typed(application: Mapping[str, Any]) -> dict[str, str]:
@@ -88,9 +93,12 @@ def _written(found: Any) -> str:
 
 
 def read(schema: Schema, given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The application that was typed in, and what is wrong with it by the control's id."""
+    """The application that was typed in, and what is wrong with it by the control's id.
+
+    The form asks for every column, so one that was left empty is sent as empty, not as absent.
+    """
     found: dict[str, str] = {}
-    row: dict[str, Any] = {}
+    row = absent(schema)
     for name, column in schema.main.columns.items():
         text = given.get(PREFIX + name, "").strip()
         if not text:
@@ -99,7 +107,7 @@ def read(schema: Schema, given: Mapping[str, str]) -> tuple[dict[str, Any], dict
             row[name] = _parsed(column, text)
         except ValueError as error:
             found[PREFIX + name] = str(error)
-    if schema.id not in row and PREFIX + schema.id not in found:
+    if row.get(schema.id) is None and PREFIX + schema.id not in found:
         found[PREFIX + schema.id] = "Give the application a number."
     payload: dict[str, Any] = {schema.main.name: row}
     history = given.get(HISTORY, "").strip()

@@ -34,7 +34,7 @@ def credit_page(request: Request, house: House, visitor: Visitor, level: Annotat
         request, "credit/home.html", nav="credit", page=page, wanted=wanted, active=bool(active), newest=address if cursor else "",
         next=f"{address}{'&' if active else '?'}cursor={page.next}" if page.next else "", model=model, words=words, levels=LEVELS,
         line=_line(model), used=reading.models_by_id(house, visitor, [p.ml_model_id for p in page.items]),
-        batches=reading.batch_views(house, visitor, files.items), may_score=visitor.may("credit.score"), may_batch=visitor.may("credit.batch"),
+        batches=service.views_of(house, visitor, files.items), may_score=visitor.may("credit.score"), may_batch=visitor.may("credit.batch"),
         later=bool(cursor),
     )  # fmt: skip
 

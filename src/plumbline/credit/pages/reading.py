@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from plumbline.kernel.identity import repository as people
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.models import predictions
 from plumbline.kernel.models import service as models
-from plumbline.kernel.models.tables import Batch, Model, Prediction
+from plumbline.kernel.models.tables import Model, Prediction
 from plumbline.kernel.paging import PageRequest
 
 RECENT = 5_000
@@ -87,17 +87,6 @@ def inputs_again(installation: Installation, context: Context, decided: Predicti
     context.require("credit.read")
     matrix = scorer.transformer.transform(tables_of_row(installation, context, decided, scorer.schema))
     return inputs(scorer.features, matrix.values[0])
-
-
-def batch_views(installation: Installation, context: Context, batches: Sequence[Batch]) -> list[BatchView]:
-    """Batches with their effective state; only one that has not ended needs a look at its job."""
-    versions = models_by_id(installation, context, [b.ml_model_id for b in batches])
-    return [
-        service.batch_of(installation, context, b.id)
-        if b.status in ("pending", "processing")
-        else BatchView(b, versions[b.ml_model_id], None, b.status, b.error_message)
-        for b in batches
-    ]
 
 
 def first_faults(installation: Installation, view: BatchView, most: int) -> tuple[list[str], list[tuple[Any, ...]]]:

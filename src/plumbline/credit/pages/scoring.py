@@ -80,7 +80,8 @@ def example_of(schema: Schema, seed: int) -> dict[str, Any] | None:
     main = portfolio.tables.get(schema.main.name)
     if main is None or schema.id not in main.columns:
         return None
-    return synthetic.to_application_json(portfolio, main[schema.id][seed % POOL])
+    made = synthetic.to_application_json(portfolio, main[schema.id][seed % POOL])
+    return made | {schema.main.name: form.absent(schema) | made[schema.main.name]}
 
 
 def _page(request: Request, scorer: Scorer | None, by: str, given: dict[str, str], found: dict[str, str], *, seed: int | None = None,
@@ -94,6 +95,6 @@ def _page(request: Request, scorer: Scorer | None, by: str, given: dict[str, str
     opened = {"rest": any(form.PREFIX + f.name in found for f in rest), "history": form.HISTORY in found}
     return views.page(
         request, "credit/score.html", nav="credit", status=status, ready=True, by=by, given=given, found=found, front=front, rest=rest,
-        opened=opened, seed=seed, another=secrets.randbelow(LARGEST_SEED), tables=list(schema.tables), prefix=form.PREFIX,
+        opened=opened, seed=seed, another=secrets.randbelow(LARGEST_SEED + 1), tables=list(schema.tables), prefix=form.PREFIX,
         main=schema.main.name, filled=sum(1 for f in rest if given.get(form.PREFIX + f.name)),
     )  # fmt: skip

@@ -83,7 +83,9 @@ def owner_of(context: Context, owner: str | None) -> UUID | Literal["none"] | No
     try:
         return UUID(owner)
     except ValueError:
-        raise InvalidInput(f"'{owner}' is no person.", where=Where(field="owner"), remedy="Use 'me', 'none' or a person's id.") from None
+        raise InvalidInput(
+            f"'{owner}' is no person.", where=Where(field="owner"), remedy="Use 'me', 'none' or a person's id."
+        ) from None
 
 
 @router.get("/findings")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -52,7 +52,7 @@ def list_(
     from plumbline.kernel.paging import PageRequest
 
     called = invocation(context)
-    person = None
+    person: UUID | Literal["none"] | None = None
     if owner is not None:
         person = "none" if owner == "none" else identity.user_named(called.installation, called.context, owner).id
     page = service.list_findings(called.installation, called.context, PageRequest.parse(limit, cursor),
@@ -63,7 +63,9 @@ def list_(
         owner_name = names.get(finding.owner_id) if finding.owner_id else None
         return facts(finding) | {"owner": owner_name, "due": finding.due_at}
 
-    print_page(page, ("severity", "title", "room", "state", "owner", "due", "id"), row, as_json=as_json, empty="Nothing waits.")
+    print_page(
+        page, ("severity", "title", "room", "state", "owner", "due", "id"), row, as_json=as_json, empty="Nothing waits."
+    )
 
 
 @findings.command("show")
@@ -85,7 +87,12 @@ def take(context: typer.Context, finding: Key, as_json: Json = False) -> None:
 
 
 @findings.command("note")
-def note(context: typer.Context, finding: Key, text: Annotated[str, typer.Argument(help="What you found out.")], as_json: Json = False) -> None:
+def note(
+    context: typer.Context,
+    finding: Key,
+    text: Annotated[str, typer.Argument(help="What you found out.")],
+    as_json: Json = False,
+) -> None:
     """Add a note; it stays in the ledger."""
     from plumbline.kernel.findings import service
 

@@ -22,8 +22,20 @@ from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
 PER_PAGE = 100
-STATES = (("waiting", "Waiting"), ("open", "Open"), ("acknowledged", "Taken"), ("resolved", "Resolved"), ("suppressed", "Suppressed"), ("all", "All"))
-CHIPS = {"open": ("", "Open"), "acknowledged": ("brand", "Taken"), "resolved": ("ok", "Resolved"), "suppressed": ("", "Suppressed")}
+STATES = (
+    ("waiting", "Waiting"),
+    ("open", "Open"),
+    ("acknowledged", "Taken"),
+    ("resolved", "Resolved"),
+    ("suppressed", "Suppressed"),
+    ("all", "All"),
+)
+CHIPS = {
+    "open": ("", "Open"),
+    "acknowledged": ("brand", "Taken"),
+    "resolved": ("ok", "Resolved"),
+    "suppressed": ("", "Suppressed"),
+}
 FORMS = {"note": ("text",), "resolve": ("note", "decision")}
 Text = Annotated[str, Form(max_length=4000)]
 Filters = dict[str, str]
@@ -57,7 +69,9 @@ def findings_page(request: Request, house: House, visitor: Visitor, filters: Cho
 
 
 @router.post("/findings/{finding_id}/take")
-def take_finding_form(request: Request, house: House, visitor: Visitor, finding_id: UUID, filters: Chosen, back: Text = "") -> Response:
+def take_finding_form(
+    request: Request, house: House, visitor: Visitor, finding_id: UUID, filters: Chosen, back: Text = ""
+) -> Response:
     """From the list (a part of the page is swapped), or from the finding's page (``back=finding``)."""
     taken = service.take(house, visitor, finding_id)
     if back == "finding":
@@ -82,7 +96,9 @@ def note_finding_form(request: Request, house: House, visitor: Visitor, finding_
 
 
 @router.post("/findings/{finding_id}/resolve")
-def resolve_finding_form(request: Request, house: House, visitor: Visitor, finding_id: UUID, note: Text = "", decision: Text = "") -> Response:
+def resolve_finding_form(
+    request: Request, house: House, visitor: Visitor, finding_id: UUID, note: Text = "", decision: Text = ""
+) -> Response:
     try:
         done = service.resolve(house, visitor, finding_id, note=note, decision=decision or None)
     except PlumblineError as error:

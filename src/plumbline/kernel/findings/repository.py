@@ -44,7 +44,12 @@ def findings(session: Session, organization_id: UUID, request: PageRequest, *, s
 
 def count(session: Session, organization_id: UUID, states: tuple[str, ...]) -> int:
     """Stops at 10,001."""
-    capped = sa.select(Finding.id).where(Finding.organization_id == organization_id, Finding.state.in_(states)).limit(CAP).subquery()
+    capped = (
+        sa.select(Finding.id)
+        .where(Finding.organization_id == organization_id, Finding.state.in_(states))
+        .limit(CAP)
+        .subquery()
+    )
     return session.scalar(sa.select(sa.func.count()).select_from(capped)) or 0
 
 
@@ -58,9 +63,15 @@ def count_by_room(session: Session, organization_id: UUID, states: tuple[str, ..
 
 def insert_new(session: WriteSession, rows: list[dict[str, Any]]) -> list[UUID]:
     """Insert what is not there yet by (room, fingerprint); the ids of what was new."""
-    statement = upsert(session, Finding).on_conflict_do_nothing(index_elements=["organization_id", "room", "fingerprint"]).returning(Finding.id)
+    statement = (
+        upsert(session, Finding)
+        .on_conflict_do_nothing(index_elements=["organization_id", "room", "fingerprint"])
+        .returning(Finding.id)
+    )
     connection = session.connection()
-    return [key for i in range(0, len(rows), STEP) for key in connection.execute(statement, rows[i : i + STEP]).scalars()]
+    return [
+        key for i in range(0, len(rows), STEP) for key in connection.execute(statement, rows[i : i + STEP]).scalars()
+    ]
 
 
 def update(session: WriteSession, organization_id: UUID, key: UUID, **values: Any) -> int:
@@ -74,5 +85,7 @@ def move(session: WriteSession, organization_id: UUID, room: str, subject_id: UU
     values: dict[str, Any] = {"state": state, "closed_at": closed_at}
     if owner_id is not None:
         values["owner_id"] = owner_id
-    statement = sa.update(Finding).where(Finding.organization_id == organization_id, Finding.room == room, Finding.subject_id == subject_id)
+    statement = sa.update(Finding).where(
+        Finding.organization_id == organization_id, Finding.room == room, Finding.subject_id == subject_id
+    )
     return changed(session.execute(statement.values(**values), execution_options={"synchronize_session": False}))

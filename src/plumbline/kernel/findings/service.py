@@ -37,7 +37,9 @@ class Triage(Protocol):
     def note(self, installation: Installation, context: Context, subject_id: UUID, text: str) -> Any:
         """The person adds what was found out."""
 
-    def resolve(self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None) -> Any:
+    def resolve(
+        self, installation: Installation, context: Context, subject_id: UUID, *, note: str, decision: str | None = None
+    ) -> Any:
         """The person settles it; ``decision`` is a word of the room's own."""
 
 
@@ -68,7 +70,11 @@ def raise_many(session: WriteSession, context: Context, rows: Iterable[Mapping[s
 def _row(context: Context, *, room: str, subject_id: UUID, title: str, severity: str, url: str, fingerprint: str,
          due_at: datetime | None = None, tags: Iterable[str] = (), score: float | None = None) -> dict[str, Any]:  # fmt: skip
     if severity not in SEVERITIES:
-        raise InvalidInput(f"There is no severity '{severity}'.", where=Where(field="severity"), remedy=f"Use one of {', '.join(SEVERITIES)}.")
+        raise InvalidInput(
+            f"There is no severity '{severity}'.",
+            where=Where(field="severity"),
+            remedy=f"Use one of {', '.join(SEVERITIES)}.",
+        )
     return {
         "id": new_id(context.now), "organization_id": context.organization_id, "room": room, "subject_id": subject_id, "title": title,
         "severity": severity, "state": "open", "owner_id": None, "due_at": due_at, "tags": list(tags), "url": url,
@@ -76,12 +82,18 @@ def _row(context: Context, *, room: str, subject_id: UUID, title: str, severity:
     }  # fmt: skip
 
 
-def follow(session: WriteSession, context: Context, *, room: str, subject_id: UUID, state: str, owner_id: UUID | None = None) -> int:
+def follow(
+    session: WriteSession, context: Context, *, room: str, subject_id: UUID, state: str, owner_id: UUID | None = None
+) -> int:
     """The list follows what the room's own act did; returns how many findings moved. Without ``owner_id`` the owner stays."""
     if state not in STATES:
-        raise InvalidInput(f"There is no state '{state}'.", where=Where(field="state"), remedy=f"Use one of {', '.join(STATES)}.")
+        raise InvalidInput(
+            f"There is no state '{state}'.", where=Where(field="state"), remedy=f"Use one of {', '.join(STATES)}."
+        )
     closed = None if state in repository.OPEN else context.now
-    return repository.move(session, context.organization_id, room, subject_id, state=state, closed_at=closed, owner_id=owner_id)
+    return repository.move(
+        session, context.organization_id, room, subject_id, state=state, closed_at=closed, owner_id=owner_id
+    )
 
 
 def open_count(installation: Installation, context: Context) -> int:
@@ -108,7 +120,11 @@ def list_findings(installation: Installation, context: Context, request: PageReq
     context.require("findings.read")
     states = _states(state)
     if severity is not None and severity not in SEVERITIES:
-        raise InvalidInput(f"There is no severity '{severity}'.", where=Where(field="severity"), remedy=f"Use one of {', '.join(SEVERITIES)}.")
+        raise InvalidInput(
+            f"There is no severity '{severity}'.",
+            where=Where(field="severity"),
+            remedy=f"Use one of {', '.join(SEVERITIES)}.",
+        )
     with installation.database.read(context.organization_id) as session:
         return repository.findings(session, context.organization_id, request, states=states, room=room, severity=severity,
                                    owner_id=owner if isinstance(owner, UUID) else None, unowned=owner == "none")  # fmt: skip
@@ -120,7 +136,9 @@ def _states(state: str | None) -> tuple[str, ...]:
     if state == WAITING:
         return repository.OPEN
     if state not in STATES:
-        raise InvalidInput(f"There is no state '{state}'.", where=Where(field="state"), remedy=f"Use {WAITING}, {', '.join(STATES)}.")
+        raise InvalidInput(
+            f"There is no state '{state}'.", where=Where(field="state"), remedy=f"Use {WAITING}, {', '.join(STATES)}."
+        )
     return (state,)
 
 
@@ -145,7 +163,9 @@ def note(installation: Installation, context: Context, finding_id: UUID, text: s
     return get_finding(installation, context, finding_id)
 
 
-def resolve(installation: Installation, context: Context, finding_id: UUID, *, note: str, decision: str | None = None) -> Finding:
+def resolve(
+    installation: Installation, context: Context, finding_id: UUID, *, note: str, decision: str | None = None
+) -> Finding:
     """Settle a finding, by the room's own act."""
     written = _written(note, "note")
     found, desk = _at_work(installation, context, finding_id)
@@ -155,7 +175,11 @@ def resolve(installation: Installation, context: Context, finding_id: UUID, *, n
 
 def _written(text: str, field: str) -> str:
     if not text.strip():
-        raise InvalidInput("The note is empty.", where=Where(field=field), remedy="Write what you found, for those who read this later.")
+        raise InvalidInput(
+            "The note is empty.",
+            where=Where(field=field),
+            remedy="Write what you found, for those who read this later.",
+        )
     return text.strip()
 
 
@@ -163,10 +187,14 @@ def _at_work(installation: Installation, context: Context, finding_id: UUID) -> 
     context.require("findings.triage")
     found = get_finding(installation, context, finding_id)
     if found.state not in repository.OPEN:
-        raise Conflict(f"This finding is {found.state} already.", remedy="Open the room's page if it should be looked at again.")
+        raise Conflict(
+            f"This finding is {found.state} already.", remedy="Open the room's page if it should be looked at again."
+        )
     desk = _desk(found.room)
     if desk is None:
-        raise Conflict(f"The room '{found.room}' is not installed here.", remedy="Install the room that raised this finding.")
+        raise Conflict(
+            f"The room '{found.room}' is not installed here.", remedy="Install the room that raised this finding."
+        )
     return found, desk
 
 

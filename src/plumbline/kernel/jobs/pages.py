@@ -31,7 +31,7 @@ def jobs_page(
 ) -> Response:  # fmt: skip
     page = service.list_jobs(house, visitor, PageRequest.parse(PER_PAGE, cursor or None), state=state or None)
     names = identity.names_of(house, visitor, {j.user_id for j in page.items if j.user_id})
-    whole = {
+    whole: dict[str, Any] = {
         "rows": [_row(job, visitor, names) for job in page.items], "state": state, "total": page.total_text,
         "segments": [("", "All", "/jobs"), *((s, CHIPS[s][1], f"/jobs?state={s}") for s in STATES)],
         "newest": _address(state, "") if cursor else "", "next": _address(state, page.next) if page.next else "",
@@ -65,7 +65,9 @@ def cancel_job_form(request: Request, house: House, visitor: Visitor, job_id: UU
         ended = service.cancel(house, visitor, job_id) == "cancelled"
     except Conflict as error:  # it ended while the question stood there
         return views.redirect(request, f"/jobs/{job_id}", flash=error.detail, kind="info")
-    return views.redirect(request, f"/jobs/{job_id}", flash="The job is cancelled." if ended else "The job ends after its present chunk.")
+    return views.redirect(
+        request, f"/jobs/{job_id}", flash="The job is cancelled." if ended else "The job ends after its present chunk."
+    )
 
 
 @router.post("/jobs/{job_id}/retry")
@@ -73,7 +75,9 @@ def retry_job_form(request: Request, house: House, visitor: Visitor, job_id: UUI
     try:
         service.retry(house, visitor, job_id)
     except Conflict as error:
-        return views.redirect(request, f"/jobs/{job_id}", flash=f"{error.detail} {error.remedy or ''}".strip(), kind="warn")
+        return views.redirect(
+            request, f"/jobs/{job_id}", flash=f"{error.detail} {error.remedy or ''}".strip(), kind="warn"
+        )
     return views.redirect(request, f"/jobs/{job_id}", flash="The job is queued again.")
 
 

@@ -23,7 +23,14 @@ _VERSION: dict[str, Any] = {
     "trained_at": "2026-11-20T08:00:00Z", "trained_by": "019ab2f0-1c00-7bd2-8f4e-51f0c2a7de90", "deployed_at": "2026-11-21T09:12:00Z",
     "created_at": "2026-11-20T08:01:00Z", "previous_id": "019ab2e0-0000-7a31-9c1d-0d6a5f3b2c11",
 }  # fmt: skip
-Key = Annotated[str, Path(max_length=300, pattern=_TEXT, description="An id, `name@version`, or `name`: its live version, else its newest.")]
+Key = Annotated[
+    str,
+    Path(
+        max_length=300,
+        pattern=_TEXT,
+        description="An id, `name@version`, or `name`: its live version, else its newest.",
+    ),
+]
 Name = Annotated[str, Path(max_length=200, pattern=_TEXT, description="The name of a model.")]
 
 
@@ -106,9 +113,13 @@ class ModelEvaluation(BaseModel):
 class Activation(BaseModel):
     """Why this version shall decide from now on."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"reason": "Lower cost on the November cohort", "force": False}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"reason": "Lower cost on the November cohort", "force": False}}
+    )
 
-    reason: str | None = Field(None, max_length=2000, description="Needed where no second person is asked for, and to force.")
+    reason: str | None = Field(
+        None, max_length=2000, description="Needed where no second person is asked for, and to force."
+    )
     force: bool = Field(False, description="Take a version whose inputs break with those of the live one.")
 
 
@@ -121,7 +132,9 @@ def list_models(
 ) -> ModelPage:  # fmt: skip
     """Versions, newest first."""
     page = service.list_models(house, caller, PageRequest.parse(limit, cursor), name=name, kind=kind, active=active)
-    return ModelPage(items=[ModelVersion(**ModelVersion.values(m)) for m in page.items], next=page.next, total=page.total_text)
+    return ModelPage(
+        items=[ModelVersion(**ModelVersion.values(m)) for m in page.items], next=page.next, total=page.total_text
+    )
 
 
 @router.get("/models/{model}")

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 models = typer.Typer(no_args_is_help=True, help="Models: list, show, activate, roll back.")
 
-Key = Annotated[str, typer.Argument(metavar="MODEL", help="An id, name@version, or name: its live version, else its newest.")]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why; stands in the ledger. Needed where no second person is asked for.")]
+Key = Annotated[
+    str, typer.Argument(metavar="MODEL", help="An id, name@version, or name: its live version, else its newest.")
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", help="Why; stands in the ledger. Needed where no second person is asked for.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Take a version whose inputs break with those of the live one.")]
 
 
@@ -39,7 +43,9 @@ def list_(
     from plumbline.kernel.paging import PageRequest
 
     called = invocation(context)
-    page = service.list_models(called.installation, called.context, PageRequest.parse(limit, cursor), name=name, kind=kind, active=live)
+    page = service.list_models(
+        called.installation, called.context, PageRequest.parse(limit, cursor), name=name, kind=kind, active=live
+    )
 
     def row(model: Model) -> dict[str, Any]:
         told = facts(model)
@@ -70,8 +76,17 @@ def show(context: typer.Context, model: Key, as_json: Json = False) -> None:
         return
     print_facts({k: v for k, v in told.items() if k != "metrics"}, as_json=False)
     typer.echo()
-    rows = [(m["dataset"], m["rows"], name, value, _interval(m["intervals"].get(name))) for m in evaluations for name, value in m["metrics"].items()]
-    print_table(("dataset", "rows", "metric", "value", "95 % interval"), rows, right=("rows", "value"), empty="Nothing was measured.")
+    rows = [
+        (m["dataset"], m["rows"], name, value, _interval(m["intervals"].get(name)))
+        for m in evaluations
+        for name, value in m["metrics"].items()
+    ]
+    print_table(
+        ("dataset", "rows", "metric", "value", "95 % interval"),
+        rows,
+        right=("rows", "value"),
+        empty="Nothing was measured.",
+    )
 
 
 def _interval(pair: Any) -> str | None:
@@ -79,7 +94,9 @@ def _interval(pair: Any) -> str | None:
 
 
 @models.command("activate")
-def activate(context: typer.Context, model: Key, reason: Reason = None, force: Force = False, as_json: Json = False) -> None:
+def activate(
+    context: typer.Context, model: Key, reason: Reason = None, force: Force = False, as_json: Json = False
+) -> None:
     """Let a version decide from now on."""
     from plumbline.kernel.models import service
 

@@ -30,11 +30,9 @@ Text = Annotated[str, Form()]
 
 @router.get("/models")
 def models_page(request: Request, house: House, visitor: Visitor) -> Response:
-    lines = [
-        {"line": line, "shown": line.live or line.newest, "headline": pictures.headline(line.live or line.newest)}
-        for line in service.inventory(house, visitor)
-    ]
-    return views.page(request, "models/list.html", nav="models", lines=lines, dark=sum(1 for one in lines if one["line"].live is None))  # type: ignore[attr-defined]
+    names = service.inventory(house, visitor)
+    lines = [{"line": n, "shown": n.live or n.newest, "headline": pictures.headline(n.live or n.newest)} for n in names]
+    return views.page(request, "models/list.html", nav="models", lines=lines, dark=sum(n.live is None for n in names))
 
 
 @router.get("/models/{model_id}")
@@ -44,7 +42,9 @@ def model_page(request: Request, house: House, visitor: Visitor, model_id: UUID)
 
 
 @router.post("/models/{model_id}/activate")
-def activate_model_form(request: Request, house: House, visitor: Visitor, model_id: UUID, reason: Text = "", force: Text = "") -> Response:
+def activate_model_form(
+    request: Request, house: House, visitor: Visitor, model_id: UUID, reason: Text = "", force: Text = ""
+) -> Response:
     try:
         done = service.activate(house, visitor, model_id, reason=reason, force=force == "yes")
     except PlumblineError as error:
@@ -53,7 +53,9 @@ def activate_model_form(request: Request, house: House, visitor: Visitor, model_
 
 
 @router.post("/models/{model_id}/rollback")
-def rollback_model_form(request: Request, house: House, visitor: Visitor, model_id: UUID, reason: Text = "", force: Text = "") -> Response:
+def rollback_model_form(
+    request: Request, house: House, visitor: Visitor, model_id: UUID, reason: Text = "", force: Text = ""
+) -> Response:
     """Posted on the live version's page; the version that comes back is the one before it."""
     live = service.get(house, visitor, model_id)
     try:
@@ -111,7 +113,11 @@ def _facts(model: Model) -> list[tuple[str, str]]:
             told.append(("Events in them", f"{training['events']:,}"))
     if isinstance(extra.get("threshold"), float):
         told.append(("Threshold", formats.percent(extra["threshold"])))
-    told += [(label, str(extra[name])) for name, label in (("schema", "Schema"), ("source", "Source"), ("seed", "Seed")) if extra.get(name) is not None]
+    told += [
+        (label, str(extra[name]))
+        for name, label in (("schema", "Schema"), ("source", "Source"), ("seed", "Seed"))
+        if extra.get(name) is not None
+    ]
     return told
 
 

@@ -33,7 +33,7 @@ class Picture:
     sub: str
     chart: Markup
     headers: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,9 @@ def reliability(model: Model, evaluations: Sequence[Measured]) -> Picture | None
     """Observed against predicted share, on the rows that had least to do with training."""
     for one in evaluations:
         if "histogram" in one.evaluation.extra and one.evaluation.dataset != "train":
-            return _reliability(from_histogram(one.evaluation.extra["histogram"]), dataset_of(one.evaluation.dataset).lower())
+            return _reliability(
+                from_histogram(one.evaluation.extra["histogram"]), dataset_of(one.evaluation.dataset).lower()
+            )
     held = model.extra.get("reliability") or []
     points = [(p["mean_score"], p["observed"], int(p["rows"]), (p["interval"][0], p["interval"][1])) for p in held]
     return _reliability(points, "policy")
@@ -130,7 +132,8 @@ def _reliability(points: list[_Bin], dataset: str) -> Picture | None:
     label = f"On {formats.plural(rows, 'row')} of {dataset}, predicted and observed shares differ by {formats.points(off).lstrip('+')} on average."
     chart = charts.reliability(label, [p[:3] for p in points], intervals=[p[3] for p in points], noun="Rows")
     table = [
-        (formats.percent(p), formats.percent(o), f"{n:,}", f"{formats.percent(low)} to {formats.percent(high)}") for p, o, n, (low, high) in points
+        (formats.percent(p), formats.percent(o), f"{n:,}", f"{formats.percent(low)} to {formats.percent(high)}")
+        for p, o, n, (low, high) in points
     ]
     return Picture("Calibration", f"Observed share over predicted, {formats.plural(rows, 'row')} of {dataset}; bars are 95 % intervals", chart,
                    ("Predicted", "Observed", "Rows", "95 % interval"), table)  # fmt: skip

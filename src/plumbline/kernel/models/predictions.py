@@ -59,7 +59,17 @@ def page(session: Session, organization_id: UUID, request: PageRequest, *, predi
          subject_id: str | None = None, model_id: UUID | None = None, batch_id: UUID | None = None, result: str | None = None,
          since: datetime | None = None, until: datetime | None = None, shadows: bool = False) -> Page[Prediction]:  # fmt: skip
     """Newest first; ``since`` ≤ time of the id < ``until``. ``content`` and ``features`` are not read: use :func:`get`."""
-    statement = _chosen(scoped(Prediction, organization_id), prediction_type, subject_id, model_id, batch_id, result, since, until, shadows)
+    statement = _chosen(
+        scoped(Prediction, organization_id),
+        prediction_type,
+        subject_id,
+        model_id,
+        batch_id,
+        result,
+        since,
+        until,
+        shadows,
+    )
     light = (defer(Prediction.content, raiseload=True), defer(Prediction.features, raiseload=True))
     return page_of(session, statement.options(*light), Prediction, request)
 
@@ -103,12 +113,24 @@ def per_day(session: Session, organization_id: UUID, *, prediction_type: str | N
     """Decisions per day and result, in the order of the days, among the newest ``most`` that fit."""
     created = Prediction.created_at
     on_postgresql = session.connection().dialect.name == "postgresql"
-    day = sa.func.to_char(sa.func.timezone("UTC", created), "YYYY-MM-DD") if on_postgresql else sa.func.substr(created, 1, 10)
+    day = (
+        sa.func.to_char(sa.func.timezone("UTC", created), "YYYY-MM-DD")
+        if on_postgresql
+        else sa.func.substr(created, 1, 10)
+    )
     inner = sa.select(sa.type_coerce(day, sa.Text()).label("day"), Prediction.prediction_result.label("result"))
     inner = inner.where(Prediction.organization_id == organization_id)
-    inner = _chosen(inner, prediction_type, None, model_id, batch_id, None, since, until).order_by(Prediction.id.desc()).limit(most)
+    inner = (
+        _chosen(inner, prediction_type, None, model_id, batch_id, None, since, until)
+        .order_by(Prediction.id.desc())
+        .limit(most)
+    )
     rows = inner.subquery()
-    statement = sa.select(rows.c.day, rows.c.result, sa.func.count()).group_by(rows.c.day, rows.c.result).order_by(rows.c.day, rows.c.result)
+    statement = (
+        sa.select(rows.c.day, rows.c.result, sa.func.count())
+        .group_by(rows.c.day, rows.c.result)
+        .order_by(rows.c.day, rows.c.result)
+    )
     return [DayCount(*row) for row in session.execute(statement)]
 
 
@@ -117,7 +139,11 @@ def per_result(session: Session, organization_id: UUID, *, prediction_type: str 
                most: int = LOOKED_AT) -> dict[str, int]:  # fmt: skip
     """Decisions per result among the newest ``most`` that fit."""
     inner = sa.select(Prediction.prediction_result.label("result")).where(Prediction.organization_id == organization_id)
-    inner = _chosen(inner, prediction_type, None, model_id, batch_id, None, since, until).order_by(Prediction.id.desc()).limit(most)
+    inner = (
+        _chosen(inner, prediction_type, None, model_id, batch_id, None, since, until)
+        .order_by(Prediction.id.desc())
+        .limit(most)
+    )
     rows = inner.subquery()
     counted = session.execute(sa.select(rows.c.result, sa.func.count()).group_by(rows.c.result).order_by(rows.c.result))
     return {row[0]: row[1] for row in counted}
@@ -128,7 +154,11 @@ def histogram(session: Session, organization_id: UUID, *, bins: int = 50, low: f
               since: datetime | None = None, until: datetime | None = None, most: int = LOOKED_AT) -> list[int]:  # fmt: skip
     """Counts of ``probability`` in equal bins from ``low`` to ``high`` (what lies outside counts at the ends), among the newest ``most``."""
     statement = sa.select(Prediction.probability).where(Prediction.organization_id == organization_id)
-    statement = _chosen(statement, prediction_type, None, model_id, batch_id, None, since, until).order_by(Prediction.id.desc()).limit(most)
+    statement = (
+        _chosen(statement, prediction_type, None, model_id, batch_id, None, since, until)
+        .order_by(Prediction.id.desc())
+        .limit(most)
+    )
     counts = [0] * bins
     scale = bins / (high - low)
     for p in session.scalars(statement):
@@ -226,7 +256,9 @@ def get_batch(session: Session, organization_id: UUID, key: UUID) -> Batch:
     """
     found = session.scalars(scoped(Batch, organization_id).where(Batch.id == key)).first()
     if found is None:
-        raise NotFound(f"There is no batch '{key}' in this organization.", remedy="List the batches to see which there are.")
+        raise NotFound(
+            f"There is no batch '{key}' in this organization.", remedy="List the batches to see which there are."
+        )
     return found
 
 
@@ -240,10 +272,15 @@ def batches(session: Session, organization_id: UUID, request: PageRequest, *, pr
     return page_of(session, statement, Batch, request)
 
 
-def batch_with_hash(session: Session, organization_id: UUID, sha256: str, model_id: UUID, user_id: UUID | None) -> UUID | None:
+def batch_with_hash(
+    session: Session, organization_id: UUID, sha256: str, model_id: UUID, user_id: UUID | None
+) -> UUID | None:
     """The newest batch of the same bytes, model and person: a file sent twice is pointed out."""
     statement = sa.select(Batch.id).where(
-        Batch.organization_id == organization_id, Batch.file_sha256 == sha256, Batch.ml_model_id == model_id, Batch.user_id == user_id
+        Batch.organization_id == organization_id,
+        Batch.file_sha256 == sha256,
+        Batch.ml_model_id == model_id,
+        Batch.user_id == user_id,
     )
     return session.scalars(statement.order_by(Batch.id.desc()).limit(1)).first()
 

@@ -50,7 +50,9 @@ def live(session: Session, organization_id: UUID, *, name: str | None = None, ki
 
 
 def newest(session: Session, organization_id: UUID, name: str) -> Model | None:
-    return session.scalars(scoped(Model, organization_id).where(Model.name == name).order_by(Model.id.desc()).limit(1)).first()
+    return session.scalars(
+        scoped(Model, organization_id).where(Model.name == name).order_by(Model.id.desc()).limit(1)
+    ).first()
 
 
 def find(session: Session, organization_id: UUID, key: str | UUID) -> Model:
@@ -70,13 +72,19 @@ def find(session: Session, organization_id: UUID, key: str | UUID) -> Model:
         return version(session, organization_id, name, number)
     found = live(session, organization_id, name=key) or newest(session, organization_id, key)
     if found is None:
-        raise NotFound(f"There is no model '{key}' in this organization.", remedy="List them to see which there are: plumbline models list.")
+        raise NotFound(
+            f"There is no model '{key}' in this organization.",
+            remedy="List them to see which there are: plumbline models list.",
+        )
     return found
 
 
 def _refuse_nul(key: str) -> None:
     if "\x00" in key:  # PostgreSQL cannot even ask for it
-        raise NotFound("There is no model of that name in this organization.", remedy="List them to see which there are: plumbline models list.")
+        raise NotFound(
+            "There is no model of that name in this organization.",
+            remedy="List them to see which there are: plumbline models list.",
+        )
 
 
 def models(session: Session, organization_id: UUID, request: PageRequest, *, name: str | None = None, kind: str | None = None,
@@ -93,7 +101,9 @@ def models(session: Session, organization_id: UUID, request: PageRequest, *, nam
 
 def versions(session: Session, organization_id: UUID, name: str, *, most: int = 100) -> list[Model]:
     """Newest first."""
-    return list(session.scalars(scoped(Model, organization_id).where(Model.name == name).order_by(Model.id.desc()).limit(most)))
+    return list(
+        session.scalars(scoped(Model, organization_id).where(Model.name == name).order_by(Model.id.desc()).limit(most))
+    )
 
 
 def outlines(session: Session, organization_id: UUID) -> list[Outline]:
@@ -115,7 +125,9 @@ def models_of(session: Session, organization_id: UUID, keys: Sequence[UUID]) -> 
 
 def numbers(session: Session, organization_id: UUID, name: str) -> list[str]:
     """The versions a name has had."""
-    return list(session.scalars(sa.select(Model.version).where(Model.organization_id == organization_id, Model.name == name)))
+    return list(
+        session.scalars(sa.select(Model.version).where(Model.organization_id == organization_id, Model.name == name))
+    )
 
 
 def insert_model(session: WriteSession, **values: Any) -> None:
@@ -133,16 +145,22 @@ def insert_metrics(session: WriteSession, rows: list[dict[str, Any]]) -> None:
 
 def retire(session: WriteSession, organization_id: UUID, key: UUID) -> int:
     """Take the live version out of service; 0 where it is live no more."""
-    statement = sa.update(Model).where(Model.organization_id == organization_id, Model.id == key, Model.is_active.is_(sa.true()))
+    statement = sa.update(Model).where(
+        Model.organization_id == organization_id, Model.id == key, Model.is_active.is_(sa.true())
+    )
     return changed(session.execute(statement.values(is_active=False), execution_options={"synchronize_session": False}))
 
 
-def put_in_service(session: WriteSession, organization_id: UUID, key: UUID, *, deployed_at: datetime, extra: dict[str, Any]) -> int:
+def put_in_service(
+    session: WriteSession, organization_id: UUID, key: UUID, *, deployed_at: datetime, extra: dict[str, Any]
+) -> int:
     """Make a version the live one; 0 where it is live already.
 
     :raises sqlalchemy.exc.IntegrityError: another version of the name is live.
     """
-    statement = sa.update(Model).where(Model.organization_id == organization_id, Model.id == key, Model.is_active.is_(sa.false()))
+    statement = sa.update(Model).where(
+        Model.organization_id == organization_id, Model.id == key, Model.is_active.is_(sa.false())
+    )
     values = {"is_active": True, "deployed_at": deployed_at, "extra": extra}
     return changed(session.execute(statement.values(**values), execution_options={"synchronize_session": False}))
 
@@ -172,5 +190,7 @@ def history(session: Session, organization_id: UUID, keys: Sequence[UUID], *, mo
     """What was done to versions, newest first."""
     if not keys:
         return []
-    statement = scoped(AuditEntry, organization_id).where(AuditEntry.resource_type == "model", AuditEntry.resource_id.in_(keys))
+    statement = scoped(AuditEntry, organization_id).where(
+        AuditEntry.resource_type == "model", AuditEntry.resource_id.in_(keys)
+    )
     return list(session.scalars(statement.order_by(AuditEntry.id.desc()).limit(most)))

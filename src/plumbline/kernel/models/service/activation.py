@@ -36,14 +36,20 @@ def contract(live: Model | None, wanted: Model) -> list[Difference]:
     if live is None:
         return []
     now = _types(wanted.features)
-    return [Difference(name, dtype, now.get(name)) for name, dtype in _types(live.features).items() if now.get(name) != dtype]
+    return [
+        Difference(name, dtype, now.get(name))
+        for name, dtype in _types(live.features).items()
+        if now.get(name) != dtype
+    ]
 
 
 def _types(features: list[dict[str, Any]]) -> dict[str, str]:
     return {str(f["name"]): str(f.get("dtype") or f.get("type") or f.get("kind") or "") for f in features}
 
 
-def activate(installation: Installation, context: Context, key: str | UUID, *, reason: str | None = None, force: bool = False) -> Model:
+def activate(
+    installation: Installation, context: Context, key: str | UUID, *, reason: str | None = None, force: bool = False
+) -> Model:
     """Make a version the live one of its name.
 
     Before: its file is read, hashed and loaded (so its golden rows are scored), and its inputs are compared with those of
@@ -61,7 +67,9 @@ def activate(installation: Installation, context: Context, key: str | UUID, *, r
     return _switch(installation, context, "models.activate", wanted, seen, reason, force)
 
 
-def rollback(installation: Installation, context: Context, name: str, *, reason: str | None = None, force: bool = False) -> Model:
+def rollback(
+    installation: Installation, context: Context, name: str, *, reason: str | None = None, force: bool = False
+) -> Model:
     """Put the version before the live one back, after the same checks; once more goes one further back.
 
     :raises NotFound: nothing is live, or nothing was before it.
@@ -71,10 +79,15 @@ def rollback(installation: Installation, context: Context, name: str, *, reason:
     with installation.database.read(context.organization_id) as session:
         seen = repository.live(session, context.organization_id, name=name)
         if seen is None:
-            raise NotFound(f"No version of '{name}' is live.", remedy="Activate one: plumbline models activate NAME@VERSION")
+            raise NotFound(
+                f"No version of '{name}' is live.", remedy="Activate one: plumbline models activate NAME@VERSION"
+            )
         before = seen.extra.get("previous_id")
         if before is None:
-            raise NotFound(f"Nothing was live before {name}@{seen.version}.", remedy="Choose a version: plumbline models list --name NAME")
+            raise NotFound(
+                f"Nothing was live before {name}@{seen.version}.",
+                remedy="Choose a version: plumbline models list --name NAME",
+            )
         wanted = repository.model(session, context.organization_id, UUID(before))
     return _switch(installation, context, "models.rollback", wanted, seen, reason, force)
 

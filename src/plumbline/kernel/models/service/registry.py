@@ -123,11 +123,19 @@ def register(installation: Installation, context: Context, *, name: str, kind: s
         return repository.model(act.session, context.organization_id, row["id"])
 
 
-def _check(name: str, kind: str, version: str | None, metrics: dict[str, float], evaluations: Sequence[Evaluated]) -> None:
+def _check(
+    name: str, kind: str, version: str | None, metrics: dict[str, float], evaluations: Sequence[Evaluated]
+) -> None:
     if not name.strip() or "@" in name or "/" in name:
-        raise InvalidInput(f"'{name}' cannot be the name of a model.", where=Where(field="name"), remedy="Use a name without '@' and '/'.")
+        raise InvalidInput(
+            f"'{name}' cannot be the name of a model.",
+            where=Where(field="name"),
+            remedy="Use a name without '@' and '/'.",
+        )
     if version is not None and (not version.strip() or "@" in version or "/" in version):
-        raise InvalidInput(f"'{version}' cannot be a version.", where=Where(field="version"), remedy="Use a text without '@' and '/'.")
+        raise InvalidInput(
+            f"'{version}' cannot be a version.", where=Where(field="version"), remedy="Use a text without '@' and '/'."
+        )
     if kind not in kinds():
         raise InvalidInput(f"No room here knows models of the kind '{kind}'.", where=Where(field="kind"),
                            remedy=f"Use one of {', '.join(sorted(kinds())) or 'none: no room is installed'}.")  # fmt: skip

@@ -92,7 +92,9 @@ def load(installation: Installation, model: Model, *, fresh: bool = False) -> An
 def _read(installation: Installation, model: Model) -> Any:
     loader = kinds().get(model.kind)
     if loader is None:
-        raise Unavailable(f"No room here knows models of the kind '{model.kind}'.", remedy="Install the room that made this model.")
+        raise Unavailable(
+            f"No room here knows models of the kind '{model.kind}'.", remedy="Install the room that made this model."
+        )
     module, _, attribute = loader.partition(":")
     build = attrgetter(attribute)(import_module(module))
     name = f"{model.name}@{model.version}"
