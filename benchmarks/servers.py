@@ -79,6 +79,9 @@ def bare() -> None:
 
 
 def _listen(app: FastAPI) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    # Named as TCP, because asyncio turns Nagle's algorithm off only for sockets that say so.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
         say({"port": listener.getsockname()[1]})
         uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=120)).run(sockets=[listener])

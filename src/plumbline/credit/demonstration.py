@@ -57,14 +57,31 @@ class CreditChapter:
         self._days(chapter, unseen, ids[: A_DAY * chapter.days])
         chapter.told(f"  scoring a file of {FILE:,}")
         self._file(chapter, unseen, ids[A_DAY * chapter.days :])
-        self._reviews(chapter)
 
     def _days(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
+        """Applications come in through the days; the analyst looks at what waits, some time later."""
         rng = np.random.default_rng(chapter.seed)
         gap = timedelta(days=chapter.days - 1) / max(1, len(ids))
         for key in ids:
             chapter.clock.move(gap * float(rng.uniform(0.4, 1.6)))
             service.score(chapter.installation, chapter.person(ANALYST), synthetic.to_application_json(unseen, key))
+            if rng.random() < 0.55:
+                self._review_oldest(chapter, rng)
+
+    def _review_oldest(self, chapter: Chapter, rng: np.random.Generator) -> None:
+        house, clock = chapter.installation, chapter.clock
+        waiting = findings.list_findings(house, chapter.person(ANALYST), PageRequest(limit=100), state="waiting", room="credit").items
+        if len(waiting) < 3:  # the newest ones rest a while
+            return
+        oldest = waiting[-1]
+        findings.take(house, chapter.person(ANALYST), oldest.id)
+        clock.move(timedelta(minutes=6))
+        if rng.random() < 0.4:
+            findings.note(house, chapter.person(ANALYST), oldest.id, "Asked the branch for the last three pay slips.")
+            clock.move(timedelta(minutes=25))
+        decision = "decline" if (oldest.score or 0.0) > 0.12 else "approve"
+        cause = "The documents confirm what the model saw." if decision == "decline" else "Stable income shown by three pay slips."
+        findings.resolve(house, chapter.person(ANALYST), oldest.id, note=cause, decision=decision)
 
     def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
         chapter.clock.move(timedelta(hours=3))
@@ -77,29 +94,6 @@ class CreditChapter:
         view = service.submit_batch(chapter.installation, chapter.person(ANALYST), path, filename="branch-north.zip")
         assert view.batch.job_id is not None
         run_inline(chapter.installation, view.batch.job_id)
-
-    def _reviews(self, chapter: Chapter) -> None:
-        house, clock = chapter.installation, chapter.clock
-        waiting = findings.list_findings(
-            house, chapter.person(ANALYST), PageRequest(limit=12), state="open", room="credit"
-        ).items
-        for number, finding in enumerate(reversed(list(waiting))):
-            clock.move(timedelta(minutes=7))
-            findings.take(house, chapter.person(ANALYST), finding.id)
-            if number % 3 == 0:
-                clock.move(timedelta(minutes=5))
-                findings.note(
-                    house, chapter.person(ANALYST), finding.id, "Asked the branch for the last three pay slips."
-                )
-            if number % 2 == 0:
-                clock.move(timedelta(minutes=9))
-                findings.resolve(
-                    house,
-                    chapter.person(ANALYST),
-                    finding.id,
-                    note="Checked the documents; the decision stands.",
-                    decision="decline",
-                )
 
     def summary(self, installation: Installation, context: Context) -> dict[str, Any]:
         """The active model, the newest single decision with its reasons, the newest batch and some of its rows."""

@@ -174,13 +174,12 @@ def _done(house: Installation, visitor: Context, view: BatchView) -> dict[str, A
     }  # fmt: skip
 
 
-def _bars(counts: dict[str, int], order: tuple[str, ...], named: dict[str, str], against: str, total: int) -> Any:
-    rows = [
-        charts.Bar(named[key], counts.get(key, 0), text=f"{counts.get(key, 0):,}", note=formats.percent(counts.get(key, 0) / total if total else 0),
-                   kind="against" if key == against else "")
-        for key in order
-    ]  # fmt: skip
-    return charts.bars(", ".join(f"{row.label} {row.text}" for row in rows), rows, write=lambda v: f"{v:,.0f}", name="Group", measure="Applications")
+def _bars(counts: dict[str, int], order: tuple[str, ...], named: dict[str, str], against: str, total: int) -> tuple[str, Any]:
+    """Shares in words, and the counts as bars."""
+    rows = [charts.Bar(named[key], counts.get(key, 0), text=f"{counts.get(key, 0):,}", kind="against" if key == against else "") for key in order]
+    shares = ", ".join(f"{named[key].lower()} {formats.percent(counts.get(key, 0) / total if total else 0)}" for key in order)
+    shares = shares[0].upper() + shares[1:]
+    return shares, charts.bars(shares, rows, name="Group", measure="Applications")
 
 
 def _spread(house: Installation, visitor: Context, view: BatchView) -> dict[str, Any] | None:

@@ -134,7 +134,7 @@ def _page(request: Request, house: Installation, visitor: Context, prediction_id
     subjects = [p.id, *([review.id] if review else []), *([p.batch_id] if p.batch_id else [])]
     return views.page(
         request, "credit/decision.html", nav="credit", status=status, view=view, p=p, review=review, batch=batch, words=words, known=known,
-        explained=_explained(house, visitor, view, known) if inline else None, low=low, counts=counts, cut=why.cut_off(scale, p.extra["threshold"]),
+        explained=_explained(house, visitor, view, known) if inline else None, low=low, counts=counts, width=reading.WIDTH, cut=why.cut_off(scale, p.extra["threshold"]),
         rank=_rank(low, counts, p.extra["points"]), flags=[words.flag(f, known.features) for f in p.extra["flags"]],
         given=_given(p.content, known.schema) if p.batch_id is None else [], before=_before(house, visitor, view, known),
         events=history.events(house, visitor, subjects), owner=reading.names(house, visitor, [review.owner_id]) if review else {},
@@ -170,14 +170,14 @@ def _reason(reason: dict[str, Any], known: reading.Known, found: why.Why) -> dic
     }  # fmt: skip
 
 
-def _rank(low: int, counts: list[int], points: float, width: int = 20) -> str:
-    """Where a score stands among the recent ones, as a share of those in lower bins."""
+def _rank(low: int, counts: list[int], points: float, width: int = reading.WIDTH) -> str:
+    """Where a score stands among the recent ones: the share of those in lower bins."""
     total = sum(counts)
     if not total:
-        return "No other score to compare with"
+        return "Nothing to compare with"
     at = min(len(counts) - 1, max(0, int((points - low) // width)))
     below = sum(counts[:at]) / total
-    return f"{formats.percent(below, 0)} of the last {formats.plural(total, 'decision')} have fewer points, by steps of {width}"
+    return f"Above {formats.percent(below, 0)} of the last {formats.plural(total, 'decision')}"
 
 
 def _given(content: Any, schema: Schema | None) -> list[Given]:

@@ -42,6 +42,8 @@ def events(installation: Installation, context: Context, subjects: Sequence[UUID
         by = by or {"job": "a job", "system": "the program"}.get(entry.actor_type, "somebody whose name is erased")
         if not entry.success:
             what, text = f"Tried and refused: {what[0].lower()}{what[1:]}", entry.error_message or ""
+        if text and text[-1] not in ".”":
+            text += "."
         through = f" through {entry.client_id}" if entry.actor_type == "key" and entry.client_id else ""
         found.append(Event(entry.timestamp, what, f"{text} By {by}{through}.".strip(), entry.id))
     return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from plumbline.console import views
+from plumbline.console import formats, views
 from plumbline.credit import service
 from plumbline.credit.modelling.policy import LEVELS
 from plumbline.credit.pages import reading, why, words
 from plumbline.kernel.faces.http import House, Visitor
+from plumbline.kernel.models.tables import Model
 from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
@@ -39,15 +40,14 @@ def credit_page(request: Request, house: House, visitor: Visitor, level: Annotat
     )  # fmt: skip
 
 
-def _line(model: Any) -> list[tuple[str, str]]:
+def _line(model: Model | None) -> str:
     """The live version in a few figures."""
     if model is None:
-        return []
-    from plumbline.console import formats
-
+        return ""
     extra = model.extra
-    told = [("Threshold", formats.percent(extra["threshold"], 1)), ("Cut-off", f"{why.cut_off(why.scale_of(extra), extra['threshold']):.0f} points")]
+    told = [("threshold", formats.percent(extra["threshold"], 1)), ("cut-off", f"{why.cut_off(why.scale_of(extra), extra['threshold']):.0f} points")]
     if "roc_auc" in model.metrics:
         told.append(("ROC AUC", formats.number(model.metrics["roc_auc"], 3)))
-    told.append(("Learnt from", formats.plural(extra["training"]["rows"], "application")))
-    return told
+    told.append(("learnt from", formats.plural(extra["training"]["rows"], "application")))
+    text = ", ".join(f"{name} {value}" for name, value in told)
+    return text[0].upper() + text[1:]

@@ -27,7 +27,9 @@ from plumbline.kernel.models.tables import Model, Prediction
 from plumbline.kernel.paging import PageRequest
 
 RECENT = 5_000
-FINE = 1_000
+FINE = 10_000
+WIDTH = 10
+"""Points in a bin of recent scores."""
 INLINE = 1_000
 """Up to so many rows a batch's row is explained while its page is made; of a longer file afterwards."""
 
@@ -69,11 +71,11 @@ def models_by_id(installation: Installation, context: Context, keys: Iterable[UU
 
 
 def recent_scores(installation: Installation, context: Context, scale: PointScale) -> tuple[int, list[int]]:
-    """Points of the newest decisions: where the first bin starts, and the counts in bins of 20."""
+    """Points of the newest decisions: where the first bin starts, and the counts in bins of :data:`WIDTH`."""
     context.require("credit.read")
     with installation.database.read(context.organization_id) as session:
         counts = predictions.histogram(session, context.organization_id, bins=FINE, prediction_type=TYPE, most=RECENT)
-    return why.score_counts(counts, scale)
+    return why.score_counts(counts, scale, width=WIDTH)
 
 
 def previous(installation: Installation, context: Context, decided: Prediction) -> service.DecisionView | None:

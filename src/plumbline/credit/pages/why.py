@@ -46,11 +46,12 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One input of the model: what it is, its value, what is typical, and by how many points it moved the score."""
+    """One input of the model: what it is, its value (also in few digits), what is typical, and by how many points it moved the score."""
 
     name: str
     text: str
     value: str
+    short: str
     typical: str
     points: float | None
 
@@ -119,7 +120,7 @@ def picture(found: Why, explanation: Mapping[str, Any], features: Mapping[str, A
             steps.append(charts.Step("All others", formats.plural(move.rest, "further group"), move.points))
             continue
         fact = facts.get(leading.get(move.code, ""))
-        steps.append(charts.Step(words.group(move.code), f"{fact.text}: {fact.value}" if fact else "", move.points))
+        steps.append(charts.Step(words.group(move.code), _note(fact) if fact else "", move.points))
     most = min(found.moves, key=lambda m: m.exact * (1 if found.final < found.base else -1), default=None)
     label = f"From {found.base} to {found.final} points"
     if most is not None and most.code:
@@ -128,6 +129,11 @@ def picture(found: Why, explanation: Mapping[str, Any], features: Mapping[str, A
         label, found.base, steps, threshold=found.cut, base_name=("Base score", "Average of the training rows"),
         final_name="Score",
     )  # fmt: skip
+
+
+def _note(fact: Fact) -> str:
+    text = words.short(fact.text)
+    return f"{text} not given" if fact.value == formats.NOTHING else f"{text}: {fact.short}"
 
 
 def _leading(explanation: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, str]:
@@ -155,11 +161,11 @@ def facts(inputs: Mapping[str, Any], features: Mapping[str, FeatureInfo], contri
             typical = info.levels[code] if 0 <= code < len(info.levels) else "other"
         moved = contributions.get(name) if contributions is not None else None
         points = per_log_odds * moved if moved is not None and isfinite(moved) else None
-        found.append(Fact(name, (info.text if info else "") or name, words.value(given, unit), words.value(typical, unit), points))
+        found.append(Fact(name, (info.text if info else "") or name, words.value(given, unit), words.value(given, unit, 3), words.value(typical, unit), points))
     return sorted(found, key=lambda f: (-abs(f.points or 0.0), f.name))
 
 
-def score_counts(probabilities: Sequence[int], scale: PointScale, *, width: int = 20) -> tuple[int, list[int]]:
+def score_counts(probabilities: Sequence[int], scale: PointScale, *, width: int) -> tuple[int, list[int]]:
     """Counts of points in bins of ``width`` from counts of probabilities in equal bins of 0 … 1; the first bin's start, the counts.
 
     Empty bins at both ends are cut off.

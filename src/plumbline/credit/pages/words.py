@@ -23,13 +23,18 @@ _FLAGS = {
 }
 
 
+def short(text: str) -> str:
+    """A description without what follows its first comma."""
+    return text.partition(", ")[0]
+
+
 def group(code: str) -> str:
     """A reason group's name, neutral: it may speak for or against."""
     return code.replace("_", " ").capitalize()
 
 
-def value(found: Any, unit: str = "") -> str:
-    """A model input as a person reads it: thousands separated, four digits, its unit."""
+def value(found: Any, unit: str = "", digits: int = 4) -> str:
+    """A model input as a person reads it: thousands separated, so many significant digits, its unit."""
     if found is None:
         return formats.NOTHING
     if isinstance(found, bool):
@@ -39,7 +44,7 @@ def value(found: Any, unit: str = "") -> str:
     if float(found).is_integer() or abs(found) >= 1000:
         text = formats.number(found)
     else:
-        text = f"{abs(found):.4g}" if abs(found) >= 1e-4 else f"{abs(found):.2g}"
+        text = f"{abs(found):.{digits}g}"
         text = (formats.MINUS if found < 0 else "") + text
     return text if unit in MEANINGLESS else f"{text}\u00a0{unit}"
 

@@ -20,7 +20,7 @@ from plumbline.kernel.models.tables import Model
 
 router = APIRouter()
 RIGHT = "models.activate"
-MOST_FEATURES = 500
+SHOWN_FEATURES = 20  # the rest unfolds
 DONE = {
     "models.register": "Registered", "models.activate": "Activated", "models.rollback": "Put back", "models.load": "Found damaged",
     "models.finding_take": "Damage taken on", "models.finding_note": "Note on the damage", "models.finding_resolve": "Damage settled",
@@ -91,7 +91,7 @@ def _whole(found: Detail, visitor: Context) -> dict[str, Any]:
         "trainer": found.people.get(UUID(trained_by)) if trained_by else None, "headline": pictures.headline(model),
         "evaluations": [(m, pictures.dataset_of(m.evaluation.dataset)) for m in evaluations], "figures": pictures.figures(evaluations),
         "reliability": pictures.reliability(model, evaluations), "cost": pictures.cost(model), "importance": pictures.importance(evaluations),
-        "features": [_feature(f, shares) for f in model.features[:MOST_FEATURES]], "cut": max(0, len(model.features) - MOST_FEATURES),
+        "features": sorted((_feature(f, shares) for f in model.features), key=lambda f: -(f["share"] or 0.0)), "shown": SHOWN_FEATURES,
         "facts": _facts(model), "history": [_event(e, found.people) for e in found.history], "warnings": model.extra.get("warnings") or [],
         "found": {}, "given": {},
     }  # fmt: skip

@@ -94,13 +94,14 @@ def _findings(waiting: Waiting, visitor: Context, room: str) -> dict[str, Any]:
 def _tiles(seen: Overview, now: datetime) -> dict[str, Any]:
     days = service.by_day(seen.hours, now, service.TREND)
     today, yesterday = days[-1], days[-2]
+    change = (today - yesterday) / yesterday if yesterday else None
     week = timedelta(days=7)
     rate = service.share(seen.hours, RISK, now - week, now + timedelta(hours=1))
     before = service.share(seen.hours, RISK, now - 2 * week, now - week)
     risky = service.by_day(seen.hours, now, service.TREND, RISK)
     return {
         "today": today, "yesterday": yesterday, "days": days,
-        "change": (today - yesterday) / yesterday if yesterday else None,
+        "change": change if change is not None and abs(change) < 5 else None,
         "days_said": f"Decisions a day over {len(days)} days, between {min(days):,} and {max(days):,}",
         "waiting_said": f"Findings waiting over {service.TREND} days, now {seen.waiting.total:,}",
         "rate": rate, "rate_change": rate - before if rate is not None and before is not None else None,
