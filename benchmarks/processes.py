@@ -75,11 +75,15 @@ def work(home: str, database_url: str, name: str, lease: float) -> None:
 # clients
 
 
-def clients(port: int, key: str, path: str, bodies: list[str] | None, count: int, seconds: float) -> None:
-    """``count`` clients that ask one after the other, each on a connection of its own, for ``seconds``."""
+def clients(port: int, key: str, path: str, bodies_in: str | None, count: int, seconds: float) -> None:
+    """``count`` clients that ask one after the other, each on a connection of its own, for ``seconds``.
+
+    :param bodies_in: a file that holds the list of what to send, in turn; without one, nothing is sent.
+    """
     import http.client
     import time
 
+    bodies: list[str] = json.loads(Path(bodies_in).read_text(encoding="utf-8")) if bodies_in else []
     found: list[tuple[list[float], list[str], list[str]]] = []
     gate = threading.Barrier(count + 1)
 

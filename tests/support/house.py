@@ -55,7 +55,13 @@ class House:
         from plumbline.kernel.identity import rights
 
         context = self.firm.context(person.id, person.role)
-        _, key = service.create_key(self.installation, context, name="test program", scopes=list(scopes or sorted(rights.of_role(person.role))), **rest)
+        _, key = service.create_key(
+            self.installation,
+            context,
+            name="test program",
+            scopes=list(scopes or sorted(rights.of_role(person.role))),
+            **rest,
+        )
         return Program(self.app, key)
 
 

@@ -108,7 +108,9 @@ class Program:
     client: TestClient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = TestClient(self.app, base_url=self.base, follow_redirects=False, headers={"Authorization": f"Bearer {self.key}"})
+        self.client = TestClient(
+            self.app, base_url=self.base, follow_redirects=False, headers={"Authorization": f"Bearer {self.key}"}
+        )
 
     def __call__(self, method: str, path: str, **rest: Any) -> Response:
         return self.client.request(method, path, **rest)

@@ -62,8 +62,12 @@ class CreditChapter:
         """Applications come in through the days; the analyst looks at what waits, some time later."""
         rng = np.random.default_rng(chapter.seed)
         gap = timedelta(days=chapter.days - 1) / max(1, len(ids))
+        today = chapter.clock().date()
         for key in ids:
             chapter.clock.move(gap * float(rng.uniform(0.4, 1.6)))
+            if chapter.clock().date() != today:
+                today = chapter.clock().date()
+                chapter.sign_in(ANALYST)
             service.score(chapter.installation, chapter.person(ANALYST), synthetic.to_application_json(unseen, key))
             if rng.random() < 0.55:
                 self._review_oldest(chapter, rng)

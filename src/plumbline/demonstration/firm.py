@@ -64,6 +64,12 @@ class Chapter:
     seed: int
     days: int
     told: Callable[[str], None]
+    password: str = field(repr=False)
+
+    def sign_in(self, username: str) -> None:
+        """As the person does at the start of a day, so that sessions are real."""
+        client = Client(ip="127.0.0.1", user_agent="demonstration", client_id="demonstration")
+        identity.sign_in(self.installation, username, self.password, client)
 
     def person(self, username: str) -> Context:
         """This person, at the demonstration's present time."""
@@ -175,10 +181,10 @@ def _built(installation: Installation, clock: HistoryClock, settings: Settings, 
         clock.move(timedelta(minutes=2))
         people[username] = identity.create_user(installation, replace(owner, now=clock()), username=username, full_name=full_name, role=role,
                                                 email=f"{username}@{SLUG}.example", password=password)  # fmt: skip
-    for username in people:  # people sign in as they do, so sessions are real
+    chapter = Chapter(installation, clock, people, made.organization_id, settings.home, seed, days, told, password)
+    for username in people:
         clock.move(timedelta(minutes=1))
-        identity.sign_in(installation, username, password, Client(ip="127.0.0.1", user_agent="demonstration", client_id="demonstration"))
-    chapter = Chapter(installation, clock, people, made.organization_id, settings.home, seed, days, told)
+        chapter.sign_in(username)
     for part in room.rooms():
         if part.demonstration:
             room.load(part.demonstration)(chapter)

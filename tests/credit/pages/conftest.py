@@ -13,5 +13,5 @@ __all__ = ["desk", "sqlite_lenders"]
 
 
 @pytest.fixture
-def desk(sqlite_lenders: dict[str, Lender], tmp_path: Path) -> Desk:  # noqa: F811 - the fixture of that name
+def desk(sqlite_lenders: dict[str, Lender], tmp_path: Path) -> Desk:
     return Desk(sqlite_lenders["northwind"], sqlite_lenders["contoso"], tmp_path)

@@ -64,6 +64,10 @@ class Desk:
     def score(self, *, level: str | None = None, decision: str | None = None, **changes: Any) -> UUID:
         application = trained.application_with(level=level, decision=decision)
         application["application"] |= changes
+        for name, rows in application.items():
+            if name != "application":
+                for row in rows:
+                    row.pop("SK_ID_CURR", None)
         return service.score(self.lender.installation, self.lender.analyst, application).id
 
     def send(self, data: bytes, name: str = "branch.csv") -> BatchView:

@@ -104,4 +104,6 @@ def test_values_are_written_as_they_can_be_read_again() -> None:
     given = form.typed(row)
     assert given == {"f-id": "7", "f-income": "1200.5", "f-age": "30", "f-owner": "0"}
     payload, _ = form.read(SCHEMA, given)
-    assert {k: v for k, v in payload[SCHEMA.main.name].items() if v is not None} == {k: v for k, v in row.items() if v is not None}
+    assert {k: v for k, v in payload[SCHEMA.main.name].items() if v is not None} == {
+        k: v for k, v in row.items() if v is not None
+    }

@@ -3,6 +3,7 @@ from __future__ import annotations
 from math import exp
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.modelling.points import PointScale
 from plumbline.credit.pages import why
+from plumbline.kernel.models.calibration import CalibrationMap
 
 SCALE = PointScale.of()
 STRAIGHT = {"kind": "identity", "intercept": 0.0, "slope": 1.0, "knots": [], "values": []}
@@ -20,25 +22,17 @@ changes = st.floats(-1.5, 1.5, allow_nan=False)
 
 def explained(groups: dict[str, float], base: float, calibration: dict[str, Any]) -> why.Why:
     raw = base + sum(groups.values())
-    from plumbline.kernel.models.calibration import CalibrationMap
-
-    log_odds = float(CalibrationMap.from_dict(calibration).apply([raw])[0]) if calibration["kind"] == "identity" else _applied(calibration, raw)
+    log_odds = float(CalibrationMap.from_dict(calibration).apply(np.array([raw]))[0])
     points = round(SCALE.offset - SCALE.factor * log_odds)
     extra = {"policy": {"points": SCALE.to_dict()}, "calibration": calibration}
     return why.why({"base": base, "groups": groups}, extra, raw=raw, points=points, threshold=1 / 11)
 
 
-def _applied(calibration: dict[str, Any], raw: float) -> float:
-    import numpy as np
-
-    from plumbline.kernel.models.calibration import CalibrationMap
-
-    return float(CalibrationMap.from_dict(calibration).apply(np.array([raw]))[0])
-
-
 @given(st.dictionaries(st.sampled_from([f"G{i}" for i in range(24)]), changes, max_size=24), st.floats(-4, 0),
        st.sampled_from([STRAIGHT, LINE, BENT]))  # fmt: skip
-def test_the_steps_lead_from_the_base_to_the_score_exactly(groups: dict[str, float], base: float, calibration: dict[str, Any]) -> None:
+def test_the_steps_lead_from_the_base_to_the_score_exactly(
+    groups: dict[str, float], base: float, calibration: dict[str, Any]
+) -> None:
     found = explained(groups, base, calibration)
     assert found.base + sum(move.points for move in found.moves) == found.final
     assert len(found.moves) <= why.MOST + 1
@@ -72,14 +66,25 @@ def test_the_note_of_a_group_names_the_feature_that_moved_it_in_its_own_directio
     found = why.why(told, extra, raw=-1.9, points=round(SCALE.offset + SCALE.factor * 1.9), threshold=0.1)
     features = {
         "A": FeatureInfo("A", "numeric", frozenset(), reason="LATE", text="Share paid late, last year", typical=0.1),
-        "C": FeatureInfo("C", "category", frozenset(), reason="INCOME", text="Source of income", levels=("Working", "Pensioner"), typical=0.0),
+        "C": FeatureInfo(
+            "C",
+            "category",
+            frozenset(),
+            reason="INCOME",
+            text="Source of income",
+            levels=("Working", "Pensioner"),
+            typical=0.0,
+        ),
     }
     facts = why.facts({"A": 0.33333, "B": 2.0, "C": None}, features, told["contributions"], found.per_log_odds)
     assert [f.name for f in facts] == ["A", "C", "B"]
     assert facts[1].value == "–"
     assert facts[1].typical == "Working"
     chart = why.picture(found, told, {"A": "LATE", "B": "LATE", "C": "INCOME"}, {f.name: f for f in facts})
-    assert [(row.label, row.note) for row in chart.rows[1:-1]] == [("Late", "Share paid late: 0.333"), ("Income", "Source of income not given")]
+    assert [(row.label, row.note) for row in chart.rows[1:-1]] == [
+        ("Late", "Share paid late: 0.333"),
+        ("Income", "Source of income not given"),
+    ]
     assert chart.rows[1].kind == "against"
     assert chart.rows[2].kind == "for"
 

@@ -37,7 +37,9 @@ def main(url: str, organization: str, seconds: float, threads: int, process: int
                     continue
                 began = time.perf_counter()
                 bucket = bytes([turn % 4])
-                context = Context(org, "system", f"{process}/{seed}", "contention", datetime.now(UTC), rights=frozenset("*"))
+                context = Context(
+                    org, "system", f"{process}/{seed}", "contention", datetime.now(UTC), rights=frozenset("*")
+                )
                 with Act(database, context, "contention.add", "counter") as act:
                     held = act.session.scalar(sa.select(RateLimit.tokens).where(RateLimit.bucket == bucket))
                     act.session.execute(sa.update(RateLimit).where(RateLimit.bucket == bucket).values(tokens=held + 1))

@@ -24,7 +24,9 @@ def filled(table: type[Table], firm: Firm, **given: Any) -> dict[str, Any]:
     for column in table.__table__.columns:
         if not column.nullable:
             kind = type(column.type).__name__
-            made[column.name] = {"Text": "x" * 8, "Json": {"a": 1}, "Timestamp": NOW, "Flag": False, "Id": firm.id}.get(kind, 1)
+            made[column.name] = {"Text": "x" * 8, "Json": {"a": 1}, "Timestamp": NOW, "Flag": False, "Id": firm.id}.get(
+                kind, 1
+            )
     return made | {"id": new_id(NOW), "organization_id": firm.id} | given
 
 
@@ -40,7 +42,12 @@ def row(firm: Firm, **given: Any) -> dict[str, Any]:
 
 def count(installation: Installation, firm: Firm) -> int:
     with installation.database.read(firm.id) as session:
-        return session.scalar(sa.select(sa.func.count()).select_from(Prediction).where(Prediction.organization_id == firm.id)) or 0
+        return (
+            session.scalar(
+                sa.select(sa.func.count()).select_from(Prediction).where(Prediction.organization_id == firm.id)
+            )
+            or 0
+        )
 
 
 @pytest.mark.parametrize("many", [5, 250])
@@ -56,7 +63,10 @@ def test_rows_whose_id_is_there_are_left_as_they_are(installation: Installation,
 
 def test_a_fault_in_the_last_row_leaves_nothing(installation: Installation, firm: Firm) -> None:
     rows = [row(firm) for _ in range(300)] + [row(firm, organization_id=None)]
-    with pytest.raises(sa.exc.SQLAlchemyError if installation.database.is_sqlite else Exception), installation.database.write(firm.id) as session:
+    with (
+        pytest.raises(sa.exc.SQLAlchemyError if installation.database.is_sqlite else Exception),
+        installation.database.write(firm.id) as session,
+    ):
         bulk_insert(session, Prediction, rows, columns=COLUMNS)
     assert count(installation, firm) == 0
 

@@ -35,7 +35,11 @@ def mine(table: Any) -> Any:
 SOUND: dict[str, Callable[[], Any]] = {
     "plain select": lambda: sa.select(U.c.id).where(mine(U)),
     "entity": lambda: sa.select(User).where(mine(User)),
-    "join": lambda: sa.select(User, UserSession).join(UserSession, UserSession.user_id == User.id).where(mine(User), mine(UserSession)),
+    "join": lambda: (
+        sa.select(User, UserSession)
+        .join(UserSession, UserSession.user_id == User.id)
+        .where(mine(User), mine(UserSession))
+    ),
     "subquery": lambda: sa.select(User).where(mine(User), User.id.in_(sa.select(ApiKey.user_id).where(mine(ApiKey)))),
     "alias": lambda: sa.select(Other.id).where(mine(Other)),
     "union all": lambda: sa.union_all(sa.select(User.id).where(mine(User)), sa.select(ApiKey.id).where(mine(ApiKey))),
@@ -49,7 +53,9 @@ SOUND: dict[str, Callable[[], Any]] = {
 UNSOUND: dict[str, Callable[[], Any]] = {
     "plain select": lambda: sa.select(U.c.id),
     "entity": lambda: sa.select(User),
-    "join, one side": lambda: sa.select(User, UserSession).join(UserSession, UserSession.user_id == User.id).where(mine(User)),
+    "join, one side": lambda: (
+        sa.select(User, UserSession).join(UserSession, UserSession.user_id == User.id).where(mine(User))
+    ),
     "forgotten subquery": lambda: sa.select(User).where(mine(User), User.id.in_(sa.select(ApiKey.user_id))),
     "alias": lambda: sa.select(Other.id).where(mine(User)),
     "union all, one part": lambda: sa.union_all(sa.select(User.id).where(mine(User)), sa.select(ApiKey.id)),

@@ -32,8 +32,10 @@ def schema(database: Database) -> list[Any]:
     queries = ["SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"]
     if not database.is_sqlite:
         queries = [
-            "SELECT table_name, column_name, data_type, is_nullable, column_default, numeric_precision, numeric_scale FROM information_schema.columns"
-            " WHERE table_schema = 'public'",
+            (
+                "SELECT table_name, column_name, data_type, is_nullable, column_default, numeric_precision, numeric_scale FROM information_schema.columns"
+                " WHERE table_schema = 'public'"
+            ),
             "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
             "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'",
             "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
@@ -75,7 +77,11 @@ def test_what_is_missing_is_named(owner: Database) -> None:
     if owner.is_sqlite:
         assert len(found) == 2
     else:
-        assert {"policy tenant on api_keys is missing", "row-level security on jobs is missing", "function plumbline_find_key is missing"} <= set(found)
+        assert {
+            "policy tenant on api_keys is missing",
+            "row-level security on jobs is missing",
+            "function plumbline_find_key is missing",
+        } <= set(found)
         assert len(found) == 5
 
 
@@ -85,7 +91,9 @@ def test_what_is_not_ours_is_named(owner: Database) -> None:
             connection.exec_driver_sql("CREATE TRIGGER stray AFTER INSERT ON users BEGIN SELECT 1; END")
         else:
             connection.exec_driver_sql("CREATE POLICY stray ON users USING (true)")
-    assert migrate.differences(owner) == ["trigger stray is not ours" if owner.is_sqlite else "policy stray on users is not ours"]
+    assert migrate.differences(owner) == [
+        "trigger stray is not ours" if owner.is_sqlite else "policy stray on users is not ours"
+    ]
 
 
 def test_a_database_behind_or_ahead_is_told_apart(owner: Database) -> None:
@@ -102,7 +110,7 @@ def test_a_database_behind_or_ahead_is_told_apart(owner: Database) -> None:
 
 def test_an_empty_database_is_told_so(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(Conflict, match="no tables yet.*plumbline init"):
+    with pytest.raises(Conflict, match=r"no tables yet.*plumbline init"):
         migrate.demand_current(database)
     database.close()
 
@@ -158,7 +166,10 @@ def test_the_application_s_role_owns_nothing(postgres: Server) -> None:
     try:
         for statement in ("DROP TABLE users", "ALTER TABLE users DISABLE ROW LEVEL SECURITY", "CREATE TABLE mine (id int)", "TRUNCATE users",
                           "SELECT * FROM plumbline_claim_job(ARRAY['x'], 'me', 1, now())", "DELETE FROM alembic_version"):  # fmt: skip
-            with pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|must be owner"), app.connect(write=True) as connection:
+            with (
+                pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|must be owner"),
+                app.connect(write=True) as connection,
+            ):
                 connection.exec_driver_sql(statement)
         with owner.connect() as connection:
             (powers,) = connection.exec_driver_sql(

@@ -17,7 +17,11 @@ def test_an_error_is_a_problem_document_with_a_remedy(house: House) -> None:
     answer = program("GET", "/api/v1/users/019ab2f0-1c00-7bd2-8f4e-51f0c2a7de90")
     problem = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
-    assert (problem["status"], problem["code"], problem["type"]) == (404, "not-found", "urn:plumbline:problem:not-found")
+    assert (problem["status"], problem["code"], problem["type"]) == (
+        404,
+        "not-found",
+        "urn:plumbline:problem:not-found",
+    )
     assert problem["remedy"]
     assert problem["request_id"] == answer.headers["x-request-id"]
 
@@ -31,7 +35,12 @@ def test_an_error_is_a_problem_document_with_a_remedy(house: House) -> None:
         ("GET", "/api/v1/users/not-an-id", None, ["user_id"]),
         ("POST", "/api/v1/users", {"username": "a", "email": 1, "shoe": 44}, ["username", "email", "shoe"]),
         ("POST", "/api/v1/keys", {"name": "a\x00b", "scopes": []}, ["name", "scopes"]),
-        ("POST", "/api/v1/keys", {"name": "x", "scopes": ["users.read"], "expires_at": "2030-01-01T00:00:00"}, ["expires_at"]),
+        (
+            "POST",
+            "/api/v1/keys",
+            {"name": "x", "scopes": ["users.read"], "expires_at": "2030-01-01T00:00:00"},
+            ["expires_at"],
+        ),
         ("PATCH", "/api/v1/users/019ab2f0-1c00-7bd2-8f4e-51f0c2a7de90", {"role": "owner"}, ["role"]),
         ("GET", "/api/v1/audit?since=yesterday", None, ["since"]),
         ("GET", "/api/v1/audit?actor=%00", None, ["actor"]),
@@ -40,7 +49,9 @@ def test_an_error_is_a_problem_document_with_a_remedy(house: House) -> None:
         ("GET", "/api/v1/audit/activity?days=121", None, ["days"]),
     ],
 )
-def test_what_cannot_be_used_names_each_field(house: House, method: str, path: str, body: Any, fields: list[str]) -> None:
+def test_what_cannot_be_used_names_each_field(
+    house: House, method: str, path: str, body: Any, fields: list[str]
+) -> None:
     answer = house.program(house.person("admin"))(method, path, json=body)
     assert answer.status_code == 422
     problem = answer.json()
@@ -48,9 +59,13 @@ def test_what_cannot_be_used_names_each_field(house: House, method: str, path: s
     assert sorted(places) == sorted(fields)
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"username": "\\ud800x", "email": "a@b.example"}', b"[]", b"", b'"' * 100])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff\xfe", b'{"username": "\\ud800x", "email": "a@b.example"}', b"[]", b"", b'"' * 100]
+)
 def test_broken_bodies_are_no_accident(house: House, body: bytes) -> None:
-    answer = house.program(house.person("admin"))("POST", "/api/v1/users", content=body, headers={"Content-Type": "application/json"})
+    answer = house.program(house.person("admin"))(
+        "POST", "/api/v1/users", content=body, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid-input"
 
@@ -65,10 +80,22 @@ def test_a_request_keeps_a_sane_id_and_gets_one_otherwise(house: House) -> None:
 def test_the_request_s_id_stands_in_the_entry(house: House) -> None:
     admin = house.person("admin")
     program = house.program(admin)
-    program("PATCH", f"/api/v1/users/{house.person().id}", json={"full_name": "Somebody Else"}, headers={"X-Request-ID": "req-42"})
+    program(
+        "PATCH",
+        f"/api/v1/users/{house.person().id}",
+        json={"full_name": "Somebody Else"},
+        headers={"X-Request-ID": "req-42"},
+    )
     entry = program("GET", "/api/v1/audit?action=users.change&limit=1").json()["items"][0]
-    assert (entry["request_id"], entry["actor_type"], entry["user_name"], entry["client_id"]) == ("req-42", "key", admin.full_name, "test program")
-    assert entry["old_values"] == {"full_name": entry["resource_name"].replace("Somebody Else", entry["old_values"]["full_name"])}
+    assert (entry["request_id"], entry["actor_type"], entry["user_name"], entry["client_id"]) == (
+        "req-42",
+        "key",
+        admin.full_name,
+        "test program",
+    )
+    assert entry["old_values"] == {
+        "full_name": entry["resource_name"].replace("Somebody Else", entry["old_values"]["full_name"])
+    }
     assert entry["new_values"] == {"full_name": "Somebody Else"}
 
 
@@ -106,7 +133,11 @@ def test_a_superuser_crosses_by_a_header_and_nobody_else(house: House) -> None:
 
 def test_the_documentation_names_every_error_and_has_examples(house: House) -> None:
     document = json.loads(json.dumps(house.app.openapi()))
-    mine = {p: o for p, o in document["paths"].items() if p.startswith(("/api/v1/users", "/api/v1/keys", "/api/v1/audit", "/api/v1/me"))}
+    mine = {
+        p: o
+        for p, o in document["paths"].items()
+        if p.startswith(("/api/v1/users", "/api/v1/keys", "/api/v1/audit", "/api/v1/me"))
+    }
     for path, operations in mine.items():
         for operation in operations.values():
             assert {"401", "403", "404", "409", "422", "429", "503"} <= set(operation["responses"]), path

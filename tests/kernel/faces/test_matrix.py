@@ -65,7 +65,9 @@ class Ids:
     entry: UUID
 
     def path(self, pattern: str) -> str:
-        return pattern.format(user_id=self.user, session_id=self.session, key_id=self.key, entry_id=self.entry, token="abc")
+        return pattern.format(
+            user_id=self.user, session_id=self.session, key_id=self.key, entry_id=self.entry, token="abc"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,11 @@ def test_every_route_says_what_it_needs(house: House) -> None:
 
 
 def test_operation_ids_are_unique_and_stable(house: House) -> None:
-    names = [found.original_route.name for found in iter_route_contexts(house.app.routes) if isinstance(found.original_route, APIRoute)]
+    names = [
+        found.original_route.name
+        for found in iter_route_contexts(house.app.routes)
+        if isinstance(found.original_route, APIRoute)
+    ]
     documented = [o["operationId"] for p in house.app.openapi()["paths"].values() for o in p.values()]
     assert len(documented) == len(set(documented))
     assert set(documented) <= set(names)
@@ -100,7 +106,9 @@ def test_a_role_reaches_what_it_has_a_right_to(house: House, ids: dict[str, Ids]
     wrong = []
     for (method, pattern), need in NEEDS.items():
         browser = house.browser(person)  # anew each time: some routes end the session
-        answer = browser.request(method, ids["ours"].path(pattern), json=BODIES.get(pattern) if pattern.startswith("/api") else None)
+        answer = browser.request(
+            method, ids["ours"].path(pattern), json=BODIES.get(pattern) if pattern.startswith("/api") else None
+        )
         allowed = need in (PUBLIC, ANYONE, PERSON) or need in held
         fits = answer.status_code < 500 and ((answer.status_code in (401, 403)) is not allowed)
         if not fits or (answer.is_redirect and answer.headers["location"].startswith("/signin?")):
@@ -128,7 +136,7 @@ def test_a_key_reaches_what_its_scopes_name(house: House, ids: dict[str, Ids]) -
     for scope in sorted({n for n in NEEDS.values() if "." in n}):
         program = house.program(admin, scope)
         for (method, pattern), need in NEEDS.items():
-            if need == PUBLIC or (need != scope and need != PERSON and pattern.startswith("/settings")):
+            if need == PUBLIC or (need not in (scope, PERSON) and pattern.startswith("/settings")):
                 continue
             if not pattern.startswith("/api/v1") and need != PERSON:
                 continue
@@ -143,7 +151,11 @@ def test_a_key_reaches_what_its_scopes_name(house: House, ids: dict[str, Ids]) -
 def test_no_list_shows_a_word_of_another_organization(house: House, ids: dict[str, Ids]) -> None:
     """Before the test below: what somebody typed stands in the entry of the attempt."""
     admin = house.person("admin")
-    theirs = [str(getattr(ids["theirs"], part)) for part in ("user", "session", "key", "entry")] + ["contoso", "Contoso", str(house.other.id)]
+    theirs = [str(getattr(ids["theirs"], part)) for part in ("user", "session", "key", "entry")] + [
+        "contoso",
+        "Contoso",
+        str(house.other.id),
+    ]
     program = house.program(admin)
     shown = 0
     for (method, pattern), need in NEEDS.items():

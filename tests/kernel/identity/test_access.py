@@ -22,7 +22,9 @@ from tests.conftest import Firm, SteppingClock
 from tests.support.http import statements
 
 HERE = Client(ip="198.51.100.7", user_agent="a browser")
-one_engine = pytest.mark.parametrize("engine_name", ["sqlite"])  # no statement of its own that the engines could differ in
+one_engine = pytest.mark.parametrize(
+    "engine_name", ["sqlite"]
+)  # no statement of its own that the engines could differ in
 
 
 def refused(installation: Installation, token: str) -> bool:
@@ -110,7 +112,9 @@ def test_a_link_works_once_and_for_half_an_hour(installation: Installation, firm
         service.use_once_link(installation, late, HERE)
 
 
-def test_attempts_are_limited_by_account_and_by_address(database_url: str, make_installation: Callable[..., Installation], clock: SteppingClock) -> None:
+def test_attempts_are_limited_by_account_and_by_address(
+    database_url: str, make_installation: Callable[..., Installation], clock: SteppingClock
+) -> None:
     installation = make_installation(database_url, sign_in_attempts=3)
     Firm(installation, "northwind")
 
@@ -118,8 +122,7 @@ def test_attempts_are_limited_by_account_and_by_address(database_url: str, make_
         try:
             service.sign_in(installation, name, "wrong", replace(HERE, ip=ip))
         except TooMany as error:
-            assert error.retry_after >= 1
-            return "limited"
+            return "limited" if error.retry_after >= 1 else "limited for no time"
         except NotSignedIn:
             return "wrong"
         return "in"
@@ -133,7 +136,9 @@ def test_attempts_are_limited_by_account_and_by_address(database_url: str, make_
     assert tried("northwind-viewer", "203.0.113.97") == "wrong"
 
 
-def test_unknown_and_known_names_get_the_same_answer_in_the_same_time(sqlite_url: str, make_installation: Callable[..., Installation]) -> None:
+def test_unknown_and_known_names_get_the_same_answer_in_the_same_time(
+    sqlite_url: str, make_installation: Callable[..., Installation]
+) -> None:
     installation = make_installation(sqlite_url, sign_in_attempts=1000)
     firm = Firm(installation, "northwind")
     service.change_user(installation, firm.admin, firm.people["analyst"], is_active=False)
@@ -150,7 +155,9 @@ def test_unknown_and_known_names_get_the_same_answer_in_the_same_time(sqlite_url
     assert max(best.values()) < 3 * min(best.values())  # a missing hash would make it thirty times
 
 
-def test_a_refused_sign_in_is_an_entry_of_the_person_or_of_the_first_organization(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+def test_a_refused_sign_in_is_an_entry_of_the_person_or_of_the_first_organization(
+    installation: Installation, firm: Firm, other_firm: Firm
+) -> None:
     for name in ("contoso-viewer", "nobody"):
         with pytest.raises(NotSignedIn):
             service.sign_in(installation, name, "wrong", HERE)
@@ -199,7 +206,9 @@ def test_a_key_holds_its_scopes_as_long_as_its_owner_does(installation: Installa
 
 
 def test_a_key_ends_when_it_expires_or_is_revoked(installation: Installation, firm: Firm, clock: SteppingClock) -> None:
-    _, short = service.create_key(installation, firm.admin, name="short", scopes=["users.read"], expires_at=clock.now + timedelta(hours=1))
+    _, short = service.create_key(
+        installation, firm.admin, name="short", scopes=["users.read"], expires_at=clock.now + timedelta(hours=1)
+    )
     key, revoked = service.create_key(installation, firm.admin, name="revoked", scopes=["users.read"])
     service.authenticate_key(installation, short, HERE)
     clock.now += timedelta(hours=1)
@@ -210,7 +219,9 @@ def test_a_key_ends_when_it_expires_or_is_revoked(installation: Installation, fi
     with pytest.raises(Conflict):
         service.revoke_key(installation, firm.admin, key)
     with pytest.raises(InvalidInput):
-        service.create_key(installation, firm.as_role("admin"), name="past", scopes=["users.read"], expires_at=clock.now)
+        service.create_key(
+            installation, firm.as_role("admin"), name="past", scopes=["users.read"], expires_at=clock.now
+        )
 
 
 @one_engine
@@ -244,7 +255,9 @@ def test_a_key_does_not_reach_its_owner_s_account(installation: Installation, fi
 @one_engine
 def test_an_administrator_has_no_power_over_a_superuser(installation: Installation, firm: Firm) -> None:
     superuser = firm.people["admin"]  # the first person of an installation is one
-    admin = service.create_user(installation, firm.admin, username="second", email="second@northwind.example", role="admin")
+    admin = service.create_user(
+        installation, firm.admin, username="second", email="second@northwind.example", role="admin"
+    )
     context = firm.context(admin, "admin")
     for act in (
         lambda c: service.reset_password(installation, c, superuser),
@@ -267,11 +280,21 @@ def test_the_last_administrator_stays(installation: Installation, firm: Firm) ->
     service.change_user(installation, everything, firm.people["admin"], role="analyst")
 
 
-def test_names_are_unique_in_the_installation_however_they_are_written(installation: Installation, firm: Firm, other_firm: Firm) -> None:
-    for username, email in (("NORTHWIND-viewer", "x@y.example"), ("fresh", "Viewer@Northwind.example"), ("viewer@northwind.example", "z@y.example")):
+def test_names_are_unique_in_the_installation_however_they_are_written(
+    installation: Installation, firm: Firm, other_firm: Firm
+) -> None:
+    for username, email in (
+        ("NORTHWIND-viewer", "x@y.example"),
+        ("fresh", "Viewer@Northwind.example"),
+        ("viewer@northwind.example", "z@y.example"),
+    ):
         with pytest.raises(Conflict):
             service.create_user(installation, other_firm.admin, username=username, email=email)
-    for username, email, role in (("a b", "x@y.example", "viewer"), ("ab", "nothing", "viewer"), ("ab", "x@y.example", "owner")):
+    for username, email, role in (
+        ("a b", "x@y.example", "viewer"),
+        ("ab", "nothing", "viewer"),
+        ("ab", "x@y.example", "owner"),
+    ):
         with pytest.raises(InvalidInput):
             service.create_user(installation, firm.admin, username=username, email=email, role=role)
     key = service.create_user(installation, firm.admin, username="  Mixed.Case ", email="Mixed@Case.example")
@@ -295,7 +318,9 @@ def test_an_imported_bcrypt_hash_is_replaced_at_the_sign_in(installation: Instal
     service.sign_in(installation, "northwind-viewer", "an imported password", HERE)
 
 
-@pytest.mark.parametrize("password", ["elevenchars", "passwordpassword", "PasswordPassword", "aaaaaaaaaaaab", "northwind-viewer", "x" * 1025])
+@pytest.mark.parametrize(
+    "password", ["elevenchars", "passwordpassword", "PasswordPassword", "aaaaaaaaaaaab", "northwind-viewer", "x" * 1025]
+)
 def test_what_everybody_tries_is_no_password(password: str) -> None:
     with pytest.raises(InvalidInput):
         passwords.check_new(password, username="northwind-viewer")
@@ -309,7 +334,9 @@ def test_a_superuser_crosses_and_it_is_an_entry_there(installation: Installation
         service.cross(installation, firm.as_role("admin"), "contoso")
     crossed = service.cross(installation, replace(firm.admin, rights=rights.EVERY), "contoso")
     assert crossed.organization_id == other_firm.id
-    entry = queries.list_entries(installation, other_firm.admin, queries.Query(action="organizations.cross"), PageRequest()).items[0]
+    entry = queries.list_entries(
+        installation, other_firm.admin, queries.Query(action="organizations.cross"), PageRequest()
+    ).items[0]
     assert (entry.user_id, entry.details) == (firm.people["admin"], {"from_organization": str(firm.id)})
     with pytest.raises(NotFound):
         service.organization_of(installation, "nowhere")
@@ -318,16 +345,24 @@ def test_a_superuser_crosses_and_it_is_an_entry_there(installation: Installation
 @one_engine
 def test_the_entry_of_a_new_organization_names_who_made_it(installation: Installation, firm: Firm) -> None:
     with pytest.raises(Forbidden):
-        service.create_organization(installation, firm.as_role("admin"), name="X", slug="x", username="xx", email="x@x.example")
+        service.create_organization(
+            installation, firm.as_role("admin"), name="X", slug="x", username="xx", email="x@x.example"
+        )
     superuser = replace(firm.admin, rights=rights.EVERY)
-    made = service.create_organization(installation, superuser, name="Fabrikam", slug="fabrikam", username="fabi", email="fabi@fabrikam.example")
+    made = service.create_organization(
+        installation, superuser, name="Fabrikam", slug="fabrikam", username="fabi", email="fabi@fabrikam.example"
+    )
     there = replace(superuser, organization_id=made.organization_id)
     entries = queries.list_entries(installation, there, queries.Query(), PageRequest()).items
-    assert [(e.action, e.user_id, e.actor_id) for e in entries] == [("organizations.create", firm.people["admin"], str(firm.people["admin"]))]
+    assert [(e.action, e.user_id, e.actor_id) for e in entries] == [
+        ("organizations.create", firm.people["admin"], str(firm.people["admin"]))
+    ]
     assert not service.user_named(installation, there, "fabi").is_superuser
     for name, slug in (("Fabrikam", "other"), ("Other", "fabrikam")):
         with pytest.raises(Conflict):
-            service.create_organization(installation, superuser, name=name, slug=slug, username="zz", email="z@z.example")
+            service.create_organization(
+                installation, superuser, name=name, slug=slug, username="zz", email="z@z.example"
+            )
 
 
 def test_roles_contain_each_other() -> None:

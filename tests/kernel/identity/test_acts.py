@@ -121,7 +121,9 @@ def test_an_act_leaves_one_entry(stage: Stage) -> None:
         (entry,) = (e for e in entries(stage.installation) if e.id not in before)
         assert (entry.action, entry.success, entry.error_message) == (case.action, True, None), name
         assert len(entry.actor_salt or b"") == len(entry.content_commitment) == 32, name
-        secrets = [str(part) for part in (returned if isinstance(returned, tuple) else (returned,)) if isinstance(part, str)]
+        secrets = [
+            str(part) for part in (returned if isinstance(returned, tuple) else (returned,)) if isinstance(part, str)
+        ]
         secrets += [getattr(returned, part) for part in ("token", "password") if hasattr(returned, part)]
         told = str({k: v for k, v in vars(entry).items() if k != "_sa_instance_state"})
         assert not [s for s in [*secrets, stage.firm.password, "another fine password"] if s in told], name
@@ -130,7 +132,9 @@ def test_an_act_leaves_one_entry(stage: Stage) -> None:
 
 def test_every_entry_waits_to_be_sealed(stage: Stage) -> None:
     with stage.installation.database.read(stage.firm.id) as session:
-        waiting = set(session.scalars(sa.select(PendingEntry.entry_id).where(PendingEntry.organization_id == stage.firm.id)))
+        waiting = set(
+            session.scalars(sa.select(PendingEntry.entry_id).where(PendingEntry.organization_id == stage.firm.id))
+        )
     assert waiting == {e.id for e in entries(stage.installation)}
 
 

@@ -31,7 +31,9 @@ def said(house: House, capsys: pytest.CaptureFixture[str]) -> Said:
 
 
 def test_a_person_from_the_first_day_to_the_last(house: House, said: Said) -> None:
-    made = said("users", "create", "Mara.Lindt", "--email", "mara@lindt.example", "--name", "Mara Lindt", "--role", "analyst")
+    made = said(
+        "users", "create", "Mara.Lindt", "--email", "mara@lindt.example", "--name", "Mara Lindt", "--role", "analyst"
+    )
     assert house.browser().sign_in("mara.lindt", made["password"]).headers["location"] == "/account/password"
     assert said("users", "show", "mara@lindt.example")["must change password"] is True
     assert "reset-password" in said("users", "link", "mara.lindt", code=1)
@@ -60,7 +62,17 @@ def test_a_link_signs_in_once(house: House, said: Said) -> None:
 
 
 def test_organizations_are_for_superusers(house: House, said: Said) -> None:
-    made = said("users", "create-organization", "fabrikam", "--name", "Fabrikam", "--admin", "fabi", "--email", "fabi@fabrikam.example")
+    made = said(
+        "users",
+        "create-organization",
+        "fabrikam",
+        "--name",
+        "Fabrikam",
+        "--admin",
+        "fabi",
+        "--email",
+        "fabi@fabrikam.example",
+    )
     assert made["administrator"] == "fabi"
     assert "fabrikam" in {o["slug"] for o in said("users", "organizations")}
     assert "organizations.manage" in said("users", "organizations", code=1, acting=house.person("admin").username)
@@ -69,7 +81,20 @@ def test_organizations_are_for_superusers(house: House, said: Said) -> None:
 def test_a_key_is_made_for_a_person(house: House, said: Said) -> None:
     person = house.person("analyst")
     assert "--as USER" in said("keys", "create", "nightly", "--scope", "audit.read", code=1)
-    made = said("keys", "create", "nightly", "--scope", "audit.read", "--scope", "users.read", "--days", "30", "--limit", "60", acting=person.username)
+    made = said(
+        "keys",
+        "create",
+        "nightly",
+        "--scope",
+        "audit.read",
+        "--scope",
+        "users.read",
+        "--days",
+        "30",
+        "--limit",
+        "60",
+        acting=person.username,
+    )
     context, owner = service.authenticate_key(house.installation, made["key"], Client())
     assert (context.rights, owner.id) == ({"audit.read", "users.read"}, person.id)
     rows = {k["id"]: k for k in said("keys", "list")["items"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser_support import browser, serve, visit  # noqa: F401
+from tests.browser_support import serve
 from tests.support.house import House
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -68,7 +68,7 @@ def test_a_password_is_reset_in_the_dialog_and_a_person_deactivated(house: House
     assert opened.violations() == []
     page.locator("#activity").get_by_role("button", name="Deactivate").click()
     page.get_by_text("may no longer sign in").wait_for()
-    assert page.get_by_text("Inactive").count() == 1
+    assert page.get_by_text("Inactive", exact=True).count() == 1
     assert opened.said == []
 
 

@@ -28,7 +28,9 @@ def test_a_sign_in_never_leads_elsewhere(target: str) -> None:
     assert own_path(target) == "/"
 
 
-@pytest.mark.parametrize("target", ["/", "/audit?actor=x&since=2026-11-01", "/credit/ä", "/a//b", "/x?next=https://evil.example"])
+@pytest.mark.parametrize(
+    "target", ["/", "/audit?actor=x&since=2026-11-01", "/credit/ä", "/a//b", "/x?next=https://evil.example"]
+)
 def test_a_sign_in_goes_on_where_it_was_asked(target: str) -> None:
     assert own_path(target) == target
 
@@ -157,7 +159,9 @@ def test_a_temporary_password_must_be_changed_before_anything_else(house: House)
     assert "Use at least 12" in bad.text
     unlike = browser.post("/account/password", {"current": password, "new": "a fine new password", "again": "another"})
     assert unlike.status_code == 422
-    done = browser.post("/account/password", {"current": password, "new": "a fine new password", "again": "a fine new password"})
+    done = browser.post(
+        "/account/password", {"current": password, "new": "a fine new password", "again": "a fine new password"}
+    )
     assert (done.status_code, done.headers["location"]) == (303, "/")
     assert browser.get("/account").status_code == 200
 
@@ -179,10 +183,15 @@ def test_a_temporary_password_must_be_changed_before_anything_else(house: House)
 )
 def test_a_request_from_another_site_changes_nothing(house: House, headers: dict[str, str], passes: bool) -> None:
     browser = house.browser(house.person())
-    for method, path in (("POST", "/account/theme"), ("DELETE", "/api/v1/users/00000000-0000-7000-8000-000000000000/sessions")):
+    for method, path in (
+        ("POST", "/account/theme"),
+        ("DELETE", "/api/v1/users/00000000-0000-7000-8000-000000000000/sessions"),
+    ):
         answer = browser.client.request(method, path, headers=headers)
         assert (answer.status_code == 403 and "did not come from a page of this console" in answer.text) is not passes
-    signing = Browser(house.app).client.post("/signin", data={"login": "x", "password": "y"}, headers={"Origin": "https://evil.example"})
+    signing = Browser(house.app).client.post(
+        "/signin", data={"login": "x", "password": "y"}, headers={"Origin": "https://evil.example"}
+    )
     assert signing.status_code == 403  # nobody is signed in to somebody else's account
 
 
@@ -265,7 +274,9 @@ def test_a_new_person_gets_a_password_that_is_shown_once(house: House) -> None:
         ({"email": "viewer@northwind.example"}, "email", "is taken"),
     ],
 )
-def test_a_form_keeps_what_was_typed_and_says_what_to_do(house: House, typed: dict[str, str], field: str, said: str) -> None:
+def test_a_form_keeps_what_was_typed_and_says_what_to_do(
+    house: House, typed: dict[str, str], field: str, said: str
+) -> None:
     browser = house.browser(house.person("admin"))
     form = {"username": "some.body", "email": "some@body.example", "full_name": "Some Body", "role": "viewer"} | typed
     answer = browser.post("/settings/users/new", form)
@@ -274,7 +285,7 @@ def test_a_form_keeps_what_was_typed_and_says_what_to_do(house: House, typed: di
     assert f'href="#{field}"' in answer.text
     if field != "role":
         assert re.search(rf'id="{field}"[^>]*aria-describedby="[^"]*{field}-err" aria-invalid="true"', answer.text)
-    assert all(value in answer.text for name, value in form.items() if name != field and name != "role")
+    assert all(value in answer.text for name, value in form.items() if name not in (field, "role"))
 
 
 def test_a_person_is_changed_deactivated_and_let_in_again(house: House) -> None:
@@ -347,7 +358,12 @@ def test_a_key_is_made_used_and_revoked(house: House) -> None:
     assert 'value="users.manage"' not in form
     empty = browser.post("/settings/keys/new", {"name": "", "expires": "90"})
     assert empty.status_code == 422
-    unlimited = {"name": "my nightly program", "scopes": ["audit.read", "users.read"], "expires": "30", "client_limit": "x"}
+    unlimited = {
+        "name": "my nightly program",
+        "scopes": ["audit.read", "users.read"],
+        "expires": "30",
+        "client_limit": "x",
+    }
     bad = browser.post("/settings/keys/new", unlimited)
     assert bad.status_code == 422
     assert "my nightly program" in bad.text
@@ -362,11 +378,15 @@ def test_a_key_is_made_used_and_revoked(house: House) -> None:
     context, _ = service.authenticate_key(house.installation, key[1], service.access.Client())
     assert context.rights == {"audit.read", "users.read"}
     key_id = context.actor_id
-    assert house.browser(house.person("analyst")).post(f"/settings/keys/{key_id}/revoke").status_code == 404  # somebody else's
+    assert (
+        house.browser(house.person("analyst")).post(f"/settings/keys/{key_id}/revoke").status_code == 404
+    )  # somebody else's
     assert browser.post(f"/settings/keys/{key_id}/revoke").headers["location"] == "/settings/keys"
     assert "Revoked" in browser.get("/settings/keys").text
     assert browser.post(f"/settings/keys/{key_id}/revoke").status_code == 303  # pressed twice: told, no error
-    rows = queries.list_entries(house.installation, house.firm.as_role("admin"), queries.Query(action="keys."), PageRequest()).items
+    rows = queries.list_entries(
+        house.installation, house.firm.as_role("admin"), queries.Query(action="keys."), PageRequest()
+    ).items
     assert [r.action for r in rows if str(r.resource_id) == key_id and r.success] == ["keys.revoke", "keys.create"]
 
 

@@ -24,13 +24,26 @@ from plumbline.kernel.ledger.tables import AuditEntry
 from plumbline.kernel.paging import PageRequest
 from tests.conftest import Firm
 
-BEFORE_THE_TENANT = {"find_session", "find_key", "find_user", "first_organization", "organization", "organization_by_slug", "organizations", "take_token"}
+BEFORE_THE_TENANT = {
+    "find_session",
+    "find_key",
+    "find_user",
+    "first_organization",
+    "organization",
+    "organization_by_slug",
+    "organizations",
+    "take_token",
+}
 WITHOUT_A_DATABASE = {"conditions", "filled"}
 NEW_ROWS = {"insert_user", "insert_session", "insert_key"}  # their organization is a value of the row
 
 
 def functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    found = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")}
+    found = {
+        n: f
+        for n, f in vars(module).items()
+        if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")
+    }
     return {n: f for n, f in found.items() if n not in BEFORE_THE_TENANT | WITHOUT_A_DATABASE | NEW_ROWS}
 
 
@@ -47,7 +60,9 @@ class Twin:
         self.session_of, self.key_of, self.entry_of = {}, {}, {}
         for firm in (a, b):
             link = service.once_link(installation, firm.admin, firm.people["viewer"])
-            self.session_of[firm.id] = service.use_once_link(installation, link, service.access.Client(ip="x")).session_id
+            self.session_of[firm.id] = service.use_once_link(
+                installation, link, service.access.Client(ip="x")
+            ).session_id
             self.key_of[firm.id] = service.create_key(installation, firm.admin, name="same", scopes=["users.read"])[0]
             ids: set[UUID] = {firm.id}
             with installation.database.read(firm.id) as session:
@@ -95,7 +110,9 @@ def uuids(value: Any) -> Iterator[UUID]:
         for part in value:
             yield from uuids(part)
     elif is_dataclass(value) and not isinstance(value, type):
-        yield from uuids(list(vars(value).values()) if hasattr(value, "__dict__") else [getattr(value, s) for s in value.__slots__])
+        yield from uuids(
+            list(vars(value).values()) if hasattr(value, "__dict__") else [getattr(value, s) for s in value.__slots__]
+        )
 
 
 @pytest.fixture
@@ -137,7 +154,11 @@ def test_counts_are_of_one_organization(twin: Twin) -> None:
         assert identity.holders(session, twin.a.id, ("viewer", "analyst", "admin")) == 3
         assert identity.users(session, twin.a.id, PageRequest()).total == 3
         entries = ledger.entries(session, twin.a.id, ledger.Filter(), PageRequest())
-        assert entries.total == sum(d.entries for d in ledger.activity(session, twin.a.id, ledger.Filter())) == len(entries.items)
+        assert (
+            entries.total
+            == sum(d.entries for d in ledger.activity(session, twin.a.id, ledger.Filter()))
+            == len(entries.items)
+        )
 
 
 def test_a_repository_that_forgot_its_filter_would_be_found(twin: Twin) -> None:

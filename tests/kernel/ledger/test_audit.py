@@ -66,7 +66,10 @@ def test_each_filter_finds_its_entries(told: Firm) -> None:
     for query, count in checks:
         assert len(found(told, query)) == count, query
     assert {e.user_id for e in found(told, replace(since, actor="northwind-analyst"))} == {analyst}
-    assert all(e.error_message == f"{e.details['note']} is odd" and e.new_values is None for e in found(told, replace(since, success=False)))
+    assert all(
+        e.error_message == f"{e.details['note']} is odd" and e.new_values is None
+        for e in found(told, replace(since, success=False))
+    )
     assert all(e.new_values == {"n": e.old_values["n"] + 1} for e in found(told, replace(since, success=True)))
 
 
@@ -77,7 +80,9 @@ def test_pages_follow_each_other_without_gap_or_repetition(told: Firm) -> None:
         seen: list[UUID] = []
         cursor = None
         while True:
-            page: Page[AuditEntry] = queries.list_entries(told.installation, told.admin, query, PageRequest.parse(7, cursor))
+            page: Page[AuditEntry] = queries.list_entries(
+                told.installation, told.admin, query, PageRequest.parse(7, cursor)
+            )
             assert page.total == len(everything)
             seen += [e.id for e in page.items]
             cursor = page.next
@@ -97,7 +102,9 @@ def test_days_are_counted_quiet_ones_too(told: Firm) -> None:
         midnight = datetime(day.day.year, day.day.month, day.day.day, tzinfo=UTC)
         within = found(told, Query(action="things", since=midnight, until=midnight + timedelta(days=1)))
         assert (day.entries, day.failed) == (len(within), sum(not e.success for e in within))
-    only = queries.activity(told.installation, at, Query(since=START + timedelta(days=1), until=START + timedelta(days=3)))
+    only = queries.activity(
+        told.installation, at, Query(since=START + timedelta(days=1), until=START + timedelta(days=3))
+    )
     assert [d.day for d in only] == [date(2026, 11, 26), date(2026, 11, 27), date(2026, 11, 28)]
     assert queries.activity(told.installation, at, Query(since=START + timedelta(days=9), until=START)) == []
     with pytest.raises(InvalidInput):
@@ -138,12 +145,19 @@ def test_reading_needs_the_right_and_the_organization(told: Firm, other_firm: Fi
 def test_a_failed_act_keeps_nothing_but_its_entry(installation: Installation, firm: Firm) -> None:
     from plumbline.kernel.identity.tables import User
 
-    with pytest.raises(ZeroDivisionError), Act(installation.database, firm.admin, "users.change", "user") as act:
-        act.session.execute(sa.update(User).where(User.organization_id == firm.id).values(full_name="gone"))
-        act.done(new={"full_name": "gone"})
-        _ = 1 / 0
+    def broken() -> None:
+        with Act(installation.database, firm.admin, "users.change", "user") as act:
+            act.session.execute(sa.update(User).where(User.organization_id == firm.id).values(full_name="gone"))
+            act.done(new={"full_name": "gone"})
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     (failed,) = found(firm, Query(success=False))
-    assert (failed.error_message, failed.new_values) == ("ZeroDivisionError", None)  # the text of a stranger's error may hold anything
+    assert (failed.error_message, failed.new_values) == (
+        "ZeroDivisionError",
+        None,
+    )  # the text of a stranger's error may hold anything
     with installation.database.read(firm.id) as session:
         assert "gone" not in set(session.scalars(sa.select(User.full_name).where(User.organization_id == firm.id)))
 
@@ -162,7 +176,9 @@ def test_a_day_or_a_time_is_understood(text: str, end: bool, expected: datetime 
     assert queries.moment(text, "since", end=end) == expected
 
 
-@pytest.mark.parametrize("text", ["yesterday", "24.11.2026", "2026-13-01", "9999-12-31", "1968-12-31", "0001-01-01", "2026-11-24\x00"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "24.11.2026", "2026-13-01", "9999-12-31", "1968-12-31", "0001-01-01", "2026-11-24\x00"]
+)
 def test_what_is_no_time_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(InvalidInput, match="field since"):
         queries.moment(text, "since", end=True)

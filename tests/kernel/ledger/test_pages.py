@@ -25,7 +25,13 @@ def test_the_filters_stand_in_the_address_and_in_the_form(house: House) -> None:
     browser = house.browser(house.person())
     page = browser.get("/audit?actor=northwind-admin&action=users.&since=2026-11-01&outcome=done&client=test")
     assert page.status_code == 200
-    for shown in ('value="northwind-admin"', '<option value="users." selected>', 'value="2026-11-01"', '<option value="done" selected>', 'value="test"'):
+    for shown in (
+        'value="northwind-admin"',
+        '<option value="users." selected>',
+        'value="2026-11-01"',
+        '<option value="done" selected>',
+        'value="test"',
+    ):
         assert shown in page.text
     assert 'role="img"' in page.text
     assert "Show as table" in page.text
@@ -71,7 +77,9 @@ def test_a_list_goes_on_with_its_filters(house: House) -> None:
 
 def test_an_entry_says_who_did_what_and_what_changed(house: House) -> None:
     admin, person = house.person("admin"), house.person()
-    service.change_user(house.installation, house.firm.context(admin.id, "admin"), person.id, role="analyst", full_name="<b>Other</b>")
+    service.change_user(
+        house.installation, house.firm.context(admin.id, "admin"), person.id, role="analyst", full_name="<b>Other</b>"
+    )
     entry = entry_of(house, action="users.change")
     page = house.browser(house.person()).get(f"/audit/{entry.id}").text
     assert f"{admin.full_name}, 24 Nov 2026" in page
@@ -104,7 +112,11 @@ def test_an_erased_entry_says_so(house: House) -> None:
                            "session_id", "user_agent", "actor_salt"))  # fmt: skip
     entry = entry_of(house, action="things.erase")
     with house.installation.worker_database.write(house.firm.id) as session:
-        session.execute(sa.update(AuditEntry).where(AuditEntry.organization_id == house.firm.id, AuditEntry.id == entry.id).values(**blank))
+        session.execute(
+            sa.update(AuditEntry)
+            .where(AuditEntry.organization_id == house.firm.id, AuditEntry.id == entry.id)
+            .values(**blank)
+        )
     browser = house.browser(house.person())
     assert "erased on request" in browser.get(f"/audit/{entry.id}").text
     assert browser.get("/audit?action=things.erase").status_code == 200
@@ -118,7 +130,20 @@ def test_the_commands_list_show_and_count(house: House, capsys: pytest.CaptureFi
         assert run([*home, "audit", *words, "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
-    page = said("list", "--action", "users.change", "--actor", "northwind-admin", "--success", "--limit", "1", "--since", "2026-11-01", "--client", "test")
+    page = said(
+        "list",
+        "--action",
+        "users.change",
+        "--actor",
+        "northwind-admin",
+        "--success",
+        "--limit",
+        "1",
+        "--since",
+        "2026-11-01",
+        "--client",
+        "test",
+    )
     assert len(page["items"]) == 1
     entry = page["items"][0]
     assert (entry["who"], entry["new_values"]) == ("northwind-admin", {"full_name": "Somebody New"})

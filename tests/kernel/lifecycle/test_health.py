@@ -32,7 +32,9 @@ def seen(installation: Installation, at: object) -> None:
         session.execute(sa.insert(Worker), {"name": "w", "started_at": at, "seen_at": at, "threads": 2})
 
 
-def test_a_sound_installation_is_healthy_and_says_its_figures(installation: Installation, firm: Firm, clock: SteppingClock) -> None:
+def test_a_sound_installation_is_healthy_and_says_its_figures(
+    installation: Installation, firm: Firm, clock: SteppingClock
+) -> None:
     seen(installation, clock.now)
     found = health.check(installation)
     assert found.healthy
@@ -65,7 +67,9 @@ def test_a_worker_that_fell_silent_is_told_apart_from_none(installation: Install
     assert "plumbline worker" in (check.remedy or "")
 
 
-def test_jobs_that_wait_are_counted_over_all_organizations(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+def test_jobs_that_wait_are_counted_over_all_organizations(
+    installation: Installation, firm: Firm, other_firm: Firm
+) -> None:
     from plumbline.kernel.database import new_id
 
     for of in (firm, other_firm):
@@ -108,7 +112,9 @@ def test_a_database_that_does_not_answer_is_one_cause_and_no_secret(tmp_path: Pa
         installation.close()
 
 
-def test_a_store_that_cannot_be_written_is_bad(sqlite_url: str, tmp_path: Path, make_installation: Callable[..., Installation]) -> None:
+def test_a_store_that_cannot_be_written_is_bad(
+    sqlite_url: str, tmp_path: Path, make_installation: Callable[..., Installation]
+) -> None:
     (tmp_path / "a-file").write_text("in the way")
     installation = make_installation(sqlite_url, artifacts=str(tmp_path / "a-file"))
     (check,) = (c for c in health.ready(installation).checks if c.name == "artifacts")
@@ -131,17 +137,24 @@ def test_load_balancers_learn_a_word_and_people_everything(house: House) -> None
     browser = house.browser()
     assert browser.get("/health/live").json() == {"live": True}
     ready = browser.get("/health/ready")
-    assert ready.json() == {"ready": True, "checks": dict.fromkeys(("database", "migrations", "artifacts", "worker"), "ok")}
+    assert ready.json() == {
+        "ready": True,
+        "checks": dict.fromkeys(("database", "migrations", "artifacts", "worker"), "ok"),
+    }
     for path in ("/health/live", "/health/ready"):
         answer = browser.client.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
     report = house.program(house.person("analyst"), "health.read")("GET", "/api/v1/health").json()
     assert report["healthy"] is True
-    assert {"database", "migrations", "artifacts", "worker", "backlog", "disk", "wal", "tables"} == {c["name"] for c in report["checks"]}
+    assert {"database", "migrations", "artifacts", "worker", "backlog", "disk", "wal", "tables"} == {
+        c["name"] for c in report["checks"]
+    }
     assert house.program(house.person("analyst"), "users.read")("GET", "/api/v1/health").status_code == 403
 
 
-def test_the_command_s_answer_is_its_exit_code(sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_s_answer_is_its_exit_code(
+    sqlite_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     home = ["--home", str(tmp_path)]
     assert run([*home, "health", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["healthy"] is False
@@ -150,7 +163,9 @@ def test_the_command_s_answer_is_its_exit_code(sqlite_template: Path, tmp_path: 
     assert json.loads(capsys.readouterr().out)["healthy"] is True
     database = Database(f"sqlite:///{tmp_path / 'plumbline.db'}")
     with database.write(None) as session:
-        session.execute(sa.insert(Worker), {"name": "w", "started_at": NOW, "seen_at": NOW.replace(year=2020), "threads": 2})
+        session.execute(
+            sa.insert(Worker), {"name": "w", "started_at": NOW, "seen_at": NOW.replace(year=2020), "threads": 2}
+        )
     database.close()
     assert run([*home, "health"]) == 3
     assert "plumbline worker" in " ".join(capsys.readouterr().out.split())

@@ -52,7 +52,9 @@ def new_batch_page(request: Request, house: House, visitor: Visitor) -> Response
 
 
 @router.post("/credit/batches")
-def send_batch(request: Request, house: House, visitor: Visitor, file: UploadFile | None = None, model: Annotated[str, Form()] = "") -> Response:
+def send_batch(
+    request: Request, house: House, visitor: Visitor, file: UploadFile | None = None, model: Annotated[str, Form()] = ""
+) -> Response:
     try:
         view = _received(house, visitor, file, model)
     except (InvalidInput, TooLarge, NotFound) as error:
@@ -62,7 +64,9 @@ def send_batch(request: Request, house: House, visitor: Visitor, file: UploadFil
         if views.is_partial(request):
             return views.fragment(request, "credit/_batch_form.html", status=422, **context)
         return views.page(request, "credit/batch_new.html", nav="credit", status=422, **context)
-    return views.redirect(request, f"/credit/batches/{view.batch.id}", flash=f"{view.batch.filename} is received and waits for its turn.")
+    return views.redirect(
+        request, f"/credit/batches/{view.batch.id}", flash=f"{view.batch.filename} is received and waits for its turn."
+    )
 
 
 def _received(house: Installation, visitor: Context, file: UploadFile | None, model: str) -> BatchView:
@@ -125,14 +129,20 @@ def batch_file(house: House, visitor: Visitor, batch_id: UUID, which: str) -> Fi
 @router.post("/credit/batches/{batch_id}/cancel")
 def cancel_batch(request: Request, house: House, visitor: Visitor, batch_id: UUID) -> Response:
     view = service.cancel_batch(house, visitor, batch_id)
-    said = "The batch stops after its present chunk." if view.status != "failed" else "The batch is cancelled; what was decided stays."
+    said = (
+        "The batch stops after its present chunk."
+        if view.status != "failed"
+        else "The batch is cancelled; what was decided stays."
+    )
     return views.redirect(request, f"/credit/batches/{batch_id}", flash=said, kind="info")
 
 
 @router.post("/credit/batches/{batch_id}/resume")
 def resume_batch(request: Request, house: House, visitor: Visitor, batch_id: UUID) -> Response:
     view = service.resume_batch(house, visitor, batch_id)
-    return views.redirect(request, f"/credit/batches/{batch_id}", flash=f"Going on after {formats.plural(view.rows_done, 'row')}.")
+    return views.redirect(
+        request, f"/credit/batches/{batch_id}", flash=f"Going on after {formats.plural(view.rows_done, 'row')}."
+    )
 
 
 def _may_cancel(view: BatchView, visitor: Context) -> bool:
@@ -174,10 +184,19 @@ def _done(house: Installation, visitor: Context, view: BatchView) -> dict[str, A
     }  # fmt: skip
 
 
-def _bars(counts: dict[str, int], order: tuple[str, ...], named: dict[str, str], against: str, total: int) -> tuple[str, Any]:
+def _bars(
+    counts: dict[str, int], order: tuple[str, ...], named: dict[str, str], against: str, total: int
+) -> tuple[str, Any]:
     """Shares in words, and the counts as bars."""
-    rows = [charts.Bar(named[key], counts.get(key, 0), text=f"{counts.get(key, 0):,}", kind="against" if key == against else "") for key in order]
-    shares = ", ".join(f"{named[key].lower()} {formats.percent(counts.get(key, 0) / total if total else 0)}" for key in order)
+    rows = [
+        charts.Bar(
+            named[key], counts.get(key, 0), text=f"{counts.get(key, 0):,}", kind="against" if key == against else ""
+        )
+        for key in order
+    ]
+    shares = ", ".join(
+        f"{named[key].lower()} {formats.percent(counts.get(key, 0) / total if total else 0)}" for key in order
+    )
     shares = shares[0].upper() + shares[1:]
     return shares, charts.bars(shares, rows, name="Group", measure="Applications")
 

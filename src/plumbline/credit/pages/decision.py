@@ -47,14 +47,18 @@ def why_part(request: Request, house: House, visitor: Visitor, prediction_id: UU
     """The part that has to read a long file first."""
     view = service.decision_of(house, visitor, prediction_id)
     known = reading.known(house, view.model)
-    return views.fragment(request, "credit/_why.html", **_explained(house, visitor, view, known), words=words, view=view)
+    return views.fragment(
+        request, "credit/_why.html", **_explained(house, visitor, view, known), words=words, view=view
+    )
 
 
 @router.post("/credit/decisions/{prediction_id}/replay")
 def replay_decision(request: Request, house: House, visitor: Visitor, prediction_id: UUID) -> Response:
     result = service.replay(house, visitor, prediction_id)
     if views.is_partial(request):
-        return views.fragment(request, "credit/_replay.html", replayed=result, view=service.decision_of(house, visitor, prediction_id))
+        return views.fragment(
+            request, "credit/_replay.html", replayed=result, view=service.decision_of(house, visitor, prediction_id)
+        )
     if result.equal:
         said, kind = f"Replayed in {result.processing_time_ms:.1f} ms: equal, bit for bit.", "ok"
     else:
@@ -76,13 +80,22 @@ def note_review(request: Request, house: House, visitor: Visitor, prediction_id:
     except InvalidInput as error:
         found = {"note": words.told(error)}
         if views.is_partial(request):
-            return views.fragment(request, "credit/_note.html", status=422, found=found, given={"note": note}, view=_view(house, visitor, prediction_id))
+            return views.fragment(
+                request,
+                "credit/_note.html",
+                status=422,
+                found=found,
+                given={"note": note},
+                view=_view(house, visitor, prediction_id),
+            )
         return _page(request, house, visitor, prediction_id, status=422, note=(found, {"note": note}))
     return views.redirect(request, f"/credit/decisions/{prediction_id}", flash="The note stands with the review.")
 
 
 @router.post("/credit/decisions/{prediction_id}/resolve")
-def resolve_review(request: Request, house: House, visitor: Visitor, prediction_id: UUID, final: Text = "", cause: Text = "") -> Response:
+def resolve_review(
+    request: Request, house: House, visitor: Visitor, prediction_id: UUID, final: Text = "", cause: Text = ""
+) -> Response:
     review = _review_of(house, visitor, prediction_id)
     found: dict[str, str] = {}
     if visitor.may("credit.approve"):  # else the act below refuses
@@ -99,10 +112,16 @@ def resolve_review(request: Request, house: House, visitor: Visitor, prediction_
         given = {"final": final, "cause": cause}
         if views.is_partial(request):
             view = _view(house, visitor, prediction_id)
-            return views.fragment(request, "credit/_resolve.html", status=422, found=found, given=given, view=view, words=words)
+            return views.fragment(
+                request, "credit/_resolve.html", status=422, found=found, given=given, view=view, words=words
+            )
         return _page(request, house, visitor, prediction_id, status=422, resolve=(found, given))
     word = words.DECISIONS[final][1].lower()
-    return views.redirect(request, f"/credit/decisions/{prediction_id}", flash=f"The review is resolved: {word}. The cause stands in the ledger.")
+    return views.redirect(
+        request,
+        f"/credit/decisions/{prediction_id}",
+        flash=f"The review is resolved: {word}. The cause stands in the ledger.",
+    )
 
 
 MIN_CAUSE = 10
@@ -153,7 +172,9 @@ def _explained(house: Installation, visitor: Context, view: DecisionView, known:
             inputs = reading.inputs_again(house, visitor, p, known.scorer)
     except PlumblineError as error:
         return {"fault": error, "chart": None, "found": None, "reasons": [], "facts": [], "shown": FACTS}
-    found = why.why(told, view.model.extra, raw=p.extra["raw"], points=p.extra["points"], threshold=p.extra["threshold"])
+    found = why.why(
+        told, view.model.extra, raw=p.extra["raw"], points=p.extra["points"], threshold=p.extra["threshold"]
+    )
     facts = why.facts(inputs or {}, known.features, told["contributions"], found.per_log_odds)
     codes = {f["name"]: f.get("reason") for f in view.model.features}
     chart = why.picture(found, told, codes, {f.name: f for f in facts})
@@ -187,12 +208,16 @@ def _given(content: Any, schema: Schema | None) -> list[Given]:
         rows = [part] if isinstance(part, dict) else part if isinstance(part, list) else []
         columns = schema.tables[name].columns if schema and name in schema.tables else {}
         if isinstance(part, dict):
-            pairs = [[k, columns[k].text if k in columns else "", words.value(v)] for k, v in part.items() if v is not None]
+            pairs = [
+                [k, columns[k].text if k in columns else "", words.value(v)] for k, v in part.items() if v is not None
+            ]
             tables.insert(0, Given(name, ["Column", "Meaning", "Value"], pairs, len(pairs)))
             continue
         headers = list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))
         if headers:
-            tables.append(Given(name, headers, [[words.value(row.get(h)) for h in headers] for row in rows[:ROWS]], len(rows)))
+            tables.append(
+                Given(name, headers, [[words.value(row.get(h)) for h in headers] for row in rows[:ROWS]], len(rows))
+            )
     return tables
 
 
@@ -213,10 +238,14 @@ def _before(house: Installation, visitor: Context, view: DecisionView, known: re
     further = 0
     compared = then.features is not None and now.features is not None
     if then.features is not None and now.features is not None:
-        names = [n for n in dict.fromkeys((*now.features, *then.features)) if now.features.get(n) != then.features.get(n)]
+        names = [
+            n for n in dict.fromkeys((*now.features, *then.features)) if now.features.get(n) != then.features.get(n)
+        ]
         further = max(0, len(names) - CHANGES)
         for name in names[:CHANGES]:
             unit = known.features[name].unit if name in known.features else ""
             a, b = then.features.get(name), now.features.get(name)
-            changes.append((name, None if a is None else words.value(a, unit), None if b is None else words.value(b, unit)))
+            changes.append(
+                (name, None if a is None else words.value(a, unit), None if b is None else words.value(b, unit))
+            )
     return {"view": earlier, "changes": changes, "further": further, "compared": compared}

@@ -74,7 +74,9 @@ def _field(column: Column, schema: Schema) -> Field:
 
 def absent(schema: Schema) -> dict[str, Any]:
     """The columns that belong in an application, all of them empty."""
-    return {name: None for name, column in schema.main.columns.items() if column.required and not _is_label(name, schema)}
+    return {
+        name: None for name, column in schema.main.columns.items() if column.required and not _is_label(name, schema)
+    }
 
 
 def _is_label(name: str, schema: Schema) -> bool:
@@ -152,7 +154,10 @@ def faults(error: PlumblineError, schema: Schema) -> dict[str, str]:
         elif where is not None and where.field in schema.linked:
             key = HISTORY
         found.setdefault(key, []).append(said)
-    return {key: " ".join(said[:3]) + (f" And {len(said) - 3} more." if len(said) > 3 else "") for key, said in found.items()}
+    return {
+        key: " ".join(said[:3]) + (f" And {len(said) - 3} more." if len(said) > 3 else "")
+        for key, said in found.items()
+    }
 
 
 def in_text(error: PlumblineError) -> dict[str, str]:

@@ -45,7 +45,10 @@ def _line(model: Model | None) -> str:
     if model is None:
         return ""
     extra = model.extra
-    told = [("threshold", formats.percent(extra["threshold"], 1)), ("cut-off", f"{why.cut_off(why.scale_of(extra), extra['threshold']):.0f} points")]
+    told = [
+        ("threshold", formats.percent(extra["threshold"], 1)),
+        ("cut-off", f"{why.cut_off(why.scale_of(extra), extra['threshold']):.0f} points"),
+    ]
     if "roc_auc" in model.metrics:
         told.append(("ROC AUC", formats.number(model.metrics["roc_auc"], 3)))
     told.append(("learnt from", formats.plural(extra["training"]["rows"], "application")))

@@ -105,7 +105,9 @@ def first_faults(installation: Installation, view: BatchView, most: int) -> tupl
 
 def training_histogram(installation: Installation, context: Context, model: Model, bins: int) -> list[int]:
     """Probabilities of the rows a version was measured on, in ``bins`` equal bins of 0 … 1; empty if nothing is kept."""
-    measured = {m.evaluation.dataset: m.evaluation for m in reversed(models.evaluations_of(installation, context, model.id))}
+    measured = {
+        m.evaluation.dataset: m.evaluation for m in reversed(models.evaluations_of(installation, context, model.id))
+    }
     for dataset in ("test", "policy", "cross_validation"):
         if dataset in measured and (fine := measured[dataset].extra.get("histogram")):
             both = [a + b for a, b in zip(*fine, strict=True)]

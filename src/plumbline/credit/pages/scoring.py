@@ -35,7 +35,9 @@ async def typed_in(request: Request) -> dict[str, str]:
 
 
 @router.get("/credit/score")
-def score_page(request: Request, house: House, visitor: Visitor, by: str = "", example: Annotated[str, Query()] = "") -> Response:
+def score_page(
+    request: Request, house: House, visitor: Visitor, by: str = "", example: Annotated[str, Query()] = ""
+) -> Response:
     visitor.require("credit.score")
     seed = min(int(example), LARGEST_SEED) if example.isdecimal() else None
     scorer = _scorer(house, visitor)
@@ -49,7 +51,9 @@ def score_page(request: Request, house: House, visitor: Visitor, by: str = "", e
 
 
 @router.post("/credit/score")
-def score_typed(request: Request, house: House, visitor: Visitor, given: Annotated[dict[str, str], Depends(typed_in)]) -> Response:
+def score_typed(
+    request: Request, house: House, visitor: Visitor, given: Annotated[dict[str, str], Depends(typed_in)]
+) -> Response:
     if not visitor.may("credit.score"):
         service.score(house, visitor, {})  # refused, and the attempt recorded
     by = given.get("by", "")
@@ -66,7 +70,9 @@ def score_typed(request: Request, house: House, visitor: Visitor, given: Annotat
     except InvalidInput as error:
         found = form.in_text(error) if by == "json" else form.faults(error, schema)
         return _page(request, scorer, by, given, found, status=422)
-    return views.redirect(request, f"/credit/decisions/{answer.id}", flash=f"Application {answer.subject_id} is decided and recorded.")
+    return views.redirect(
+        request, f"/credit/decisions/{answer.id}", flash=f"Application {answer.subject_id} is decided and recorded."
+    )
 
 
 def _scorer(house: Installation, visitor: Context) -> Scorer | None:
@@ -75,12 +81,20 @@ def _scorer(house: Installation, visitor: Context) -> Scorer | None:
 
 
 def example_of(schema: Schema, seed: int) -> dict[str, Any] | None:
-    """An unseen synthetic application; ``None`` where the schema is of other data than the generator makes."""
+    """An unseen synthetic application; ``None`` where the schema is of other data than the generator makes.
+
+    Linked rows leave out whose they are, so that the application can be given another number.
+    """
     portfolio = synthetic.generate(POOL, seed)
     main = portfolio.tables.get(schema.main.name)
     if main is None or schema.id not in main.columns:
         return None
     made = synthetic.to_application_json(portfolio, main[schema.id][seed % POOL])
+    for name, table in schema.linked.items():
+        if table.parent_table == schema.main.name:
+            made[name] = [
+                {key: found for key, found in row.items() if key != table.parent} for row in made.get(name, [])
+            ]
     return made | {schema.main.name: form.absent(schema) | made[schema.main.name]}
 
 
@@ -90,7 +104,9 @@ def _page(request: Request, scorer: Scorer | None, by: str, given: dict[str, str
     if scorer is None:
         return views.page(request, "credit/score.html", nav="credit", ready=False)
     schema = scorer.schema
-    weights = form.importance(scorer.report.get("importance", {}), {f.name: f for f in scorer.features}, schema.main.name)
+    weights = form.importance(
+        scorer.report.get("importance", {}), {f.name: f for f in scorer.features}, schema.main.name
+    )
     front, rest = form.fields(schema, weights)
     opened = {"rest": any(form.PREFIX + f.name in found for f in rest), "history": form.HISTORY in found}
     return views.page(

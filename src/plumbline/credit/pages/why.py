@@ -80,7 +80,15 @@ def whole(parts: Sequence[float], total: int) -> list[int]:
     return found
 
 
-def why(explanation: Mapping[str, Any], model_extra: Mapping[str, Any], *, raw: float, points: float, threshold: float, most: int = MOST) -> Why:
+def why(
+    explanation: Mapping[str, Any],
+    model_extra: Mapping[str, Any],
+    *,
+    raw: float,
+    points: float,
+    threshold: float,
+    most: int = MOST,
+) -> Why:
     """The groups that moved the score most, then all others.
 
     A calibration that is a straight line stretches all contributions alike; along a bent one they are stretched by what
@@ -111,7 +119,9 @@ def why(explanation: Mapping[str, Any], model_extra: Mapping[str, Any], *, raw: 
     return Why(start, final, round(cut_off(scale, threshold)), tuple(moves), per_log_odds)
 
 
-def picture(found: Why, explanation: Mapping[str, Any], features: Mapping[str, Any], facts: Mapping[str, Fact]) -> charts.Waterfall:
+def picture(
+    found: Why, explanation: Mapping[str, Any], features: Mapping[str, Any], facts: Mapping[str, Fact]
+) -> charts.Waterfall:
     """The waterfall of it. ``features`` maps a feature's name to its reason code."""
     leading = _leading(explanation, features)
     steps = []
@@ -161,7 +171,16 @@ def facts(inputs: Mapping[str, Any], features: Mapping[str, FeatureInfo], contri
             typical = info.levels[code] if 0 <= code < len(info.levels) else "other"
         moved = contributions.get(name) if contributions is not None else None
         points = per_log_odds * moved if moved is not None and isfinite(moved) else None
-        found.append(Fact(name, (info.text if info else "") or name, words.value(given, unit), words.value(given, unit, 3), words.value(typical, unit), points))
+        found.append(
+            Fact(
+                name,
+                (info.text if info else "") or name,
+                words.value(given, unit),
+                words.value(given, unit, 3),
+                words.value(typical, unit),
+                points,
+            )
+        )
     return sorted(found, key=lambda f: (-abs(f.points or 0.0), f.name))
 
 

@@ -13,7 +13,12 @@ DECISIONS = {"approve": ("ok", "Approved"), "review": ("warn", "For review"), "d
 """Decision → kind and word of its chip."""
 LEVELS = {"Low": ("ok", "Low risk"), "Medium": ("warn", "Medium risk"), "High": ("bad", "High risk")}
 STATES = {"open": ("warn", "Open"), "acknowledged": ("brand", "Taken"), "resolved": ("ok", "Resolved")}
-BATCHES = {"pending": ("", "Waiting"), "processing": ("brand", "Running"), "completed": ("ok", "Completed"), "failed": ("bad", "Failed")}
+BATCHES = {
+    "pending": ("", "Waiting"),
+    "processing": ("brand", "Running"),
+    "completed": ("ok", "Completed"),
+    "failed": ("bad", "Failed"),
+}
 MEANINGLESS = ("", "amount", "ratio")
 """Units that say nothing a reader does not see."""
 _FLAGS = {

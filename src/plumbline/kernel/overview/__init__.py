@@ -2,4 +2,9 @@
 
 from plumbline.kernel.room import Room
 
-part = Room(name="overview", title="Overview", pages="plumbline.kernel.overview.pages:router", templates="plumbline.kernel.overview")
+part = Room(
+    name="overview",
+    title="Overview",
+    pages="plumbline.kernel.overview.pages:router",
+    templates="plumbline.kernel.overview",
+)

@@ -38,7 +38,12 @@ def overview_page(request: Request, house: House, visitor: Visitor, room: str = 
     if views.is_partial(request):
         if "days" in request.query_params:
             hours, deployments = service.decisions(house, visitor)
-            return views.fragment(request, "overview/_outcomes.html", outcomes=_outcomes(hours, deployments, visitor.now, period), days=period)
+            return views.fragment(
+                request,
+                "overview/_outcomes.html",
+                outcomes=_outcomes(hours, deployments, visitor.now, period),
+                days=period,
+            )
         waiting = service.waiting(house, visitor, room or None)
         return views.fragment(request, "overview/_findings.html", **_findings(waiting, visitor, room))
     seen = service.read(house, visitor)
@@ -58,11 +63,21 @@ def running_job(request: Request, house: House, visitor: Visitor, job_id: UUID) 
 
 
 @router.post("/overview/findings/{finding_id}/take")
-def take_finding(request: Request, house: House, visitor: Visitor, finding_id: UUID, room: Annotated[str, Form()] = "") -> Response:
+def take_finding(
+    request: Request, house: House, visitor: Visitor, finding_id: UUID, room: Annotated[str, Form()] = ""
+) -> Response:
     taken = findings.take(house, visitor, finding_id)
     if views.is_partial(request):
-        return views.fragment(request, "overview/_findings.html", **_findings(service.waiting(house, visitor, room or None), visitor, room))
-    return views.redirect(request, f"/?room={room}" if room in service.waiting(house, visitor).rooms else "/", flash=f"Yours now: {taken.title}")
+        return views.fragment(
+            request,
+            "overview/_findings.html",
+            **_findings(service.waiting(house, visitor, room or None), visitor, room),
+        )
+    return views.redirect(
+        request,
+        f"/?room={room}" if room in service.waiting(house, visitor).rooms else "/",
+        flash=f"Yours now: {taken.title}",
+    )
 
 
 def job_view(job: Job, filename: str, now: datetime) -> views.JobView:
@@ -82,7 +97,9 @@ def _findings(waiting: Waiting, visitor: Context, room: str) -> dict[str, Any]:
     titles = {part.name: part.title for part in contract.everything()}
     tabs = [("", "All", "/", waiting.total)]
     named = sorted({*waiting.rooms, *(part.name for part in contract.rooms())}, key=lambda name: titles.get(name, name))
-    tabs += [(name, titles.get(name, name.capitalize()), f"/?room={name}", waiting.rooms.get(name, 0)) for name in named]
+    tabs += [
+        (name, titles.get(name, name.capitalize()), f"/?room={name}", waiting.rooms.get(name, 0)) for name in named
+    ]
     shown = waiting.rooms.get(room, 0) if room else waiting.total
     return {"waiting": waiting, "room": room, "tabs": tabs, "titles": titles, "total": shown, "may_take": visitor.may("findings.triage"),
             "now": visitor.now, "me": visitor.user_id}  # fmt: skip

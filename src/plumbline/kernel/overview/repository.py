@@ -43,14 +43,21 @@ def per_hour(session: Session, organization_id: UUID, *, since: datetime) -> lis
         hour = sa.func.substr(created, 1, 13)
     inner = (
         sa.select(sa.type_coerce(hour, sa.Text()).label("hour"), Prediction.prediction_result.label("result"))
-        .where(Prediction.organization_id == organization_id, Prediction.id >= first_id(since), Prediction.shadow_of.is_(None))
+        .where(
+            Prediction.organization_id == organization_id,
+            Prediction.id >= first_id(since),
+            Prediction.shadow_of.is_(None),
+        )
         .order_by(Prediction.id.desc())
         .limit(LOOKED_AT)
         .subquery()
     )
     statement = sa.select(inner.c.hour, inner.c.result, sa.func.count()).group_by(inner.c.hour, inner.c.result)
     rows = session.execute(statement.order_by(inner.c.hour, inner.c.result))
-    return [HourCount(datetime.fromisoformat(f"{text}:00:00").replace(tzinfo=UTC), result, count) for text, result, count in rows]
+    return [
+        HourCount(datetime.fromisoformat(f"{text}:00:00").replace(tzinfo=UTC), result, count)
+        for text, result, count in rows
+    ]
 
 
 def urgent(session: Session, organization_id: UUID, *, room: str | None, limit: int) -> list[Finding]:
@@ -73,7 +80,9 @@ def moved(session: Session, organization_id: UUID, *, since: datetime) -> dict[d
     """By how many findings the list grew on each day (UTC): opened less closed."""
     grown: dict[date, int] = {}
     for column, sign in ((Finding.opened_at, 1), (Finding.closed_at, -1)):
-        statement = sa.select(column).where(Finding.organization_id == organization_id, column >= since).limit(LOOKED_AT)
+        statement = (
+            sa.select(column).where(Finding.organization_id == organization_id, column >= since).limit(LOOKED_AT)
+        )
         for at in session.scalars(statement):
             if at is not None:
                 grown[at.date()] = grown.get(at.date(), 0) + sign
