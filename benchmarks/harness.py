@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
 Verdict = Literal["ok", "missed", "no data", "info"]
@@ -98,10 +98,16 @@ class Bench:
     """
 
     def __init__(self, title: str, arguments: Sequence[str] | None = None, *, options: Callable[[argparse.ArgumentParser], None] | None = None) -> None:  # fmt: skip
-        parser = argparse.ArgumentParser(prog=f"dev.py bench {title}", description=f"Figures of {title}, each with its gate.")
+        parser = argparse.ArgumentParser(
+            prog=f"dev.py bench {title}", description=f"Figures of {title}, each with its gate."
+        )
         parser.add_argument("--quick", action="store_true", help="a small run")
-        parser.add_argument("--json", metavar="FILE", help="write the rows as JSON too; - is the standard output, without the table")
-        parser.add_argument("--only", metavar="NAME", action="append", default=[], help="only this group (may be repeated)")
+        parser.add_argument(
+            "--json", metavar="FILE", help="write the rows as JSON too; - is the standard output, without the table"
+        )
+        parser.add_argument(
+            "--only", metavar="NAME", action="append", default=[], help="only this group (may be repeated)"
+        )
         if options is not None:
             options(parser)
         self.options = parser.parse_args(arguments)
@@ -129,7 +135,9 @@ class Bench:
             work()
         except Exception as error:  # the other groups are still worth having
             traceback.print_exc()
-            self._put(Row(group, "measured at all", "no", "", "yes", "missed", None, f"{type(error).__name__}: {error}"))
+            self._put(
+                Row(group, "measured at all", "no", "", "yes", "missed", None, f"{type(error).__name__}: {error}")
+            )
 
     def say(self, text: str) -> None:
         """Progress, for the person who waits."""
@@ -160,7 +168,9 @@ class Bench:
         """A figure that cannot be had here."""
         self._put(Row(self.group, name, None, "", "", "no data", None, reason))
 
-    def _add(self, name: str, value: float | str, unit: str, gate: str, passed: bool, scaled: float | None, note: str) -> None:
+    def _add(
+        self, name: str, value: float | str, unit: str, gate: str, passed: bool, scaled: float | None, note: str
+    ) -> None:
         self._put(Row(self.group, name, value, unit, gate, "ok" if passed else "missed", scaled, note))
 
     def _put(self, row: Row) -> None:
@@ -213,8 +223,3 @@ def table(rows: Sequence[Row]) -> str:
     lines = ["| " + " | ".join([*(c.ljust(w) for c, w in zip(line, widths)), line[-1]]) + " |" for line in cells]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|---|")
     return "\n".join(lines)
-
-
-def settled(value: Any) -> Any:
-    """A value without references to large frames, for messages between processes."""
-    return json.loads(json.dumps(value, default=str))

@@ -34,12 +34,21 @@ class House:
                                    password=PASSWORD)  # fmt: skip
         self.organization_id = made.organization_id
         self._user = made.user_id
-        _, self.key = identity.create_key(self.installation, self.context, name="benchmark", scopes=["credit.read", "credit.score"])
+        _, self.key = identity.create_key(
+            self.installation, self.context, name="benchmark", scopes=["credit.read", "credit.score"]
+        )
 
     @property
     def context(self) -> Context:
         system = identity.system_context(self.installation, self.organization_id)
-        return replace(system, actor_type="user", actor_id=str(self._user), user_id=self._user, role="admin", rights=rights.of_role("admin"))
+        return replace(
+            system,
+            actor_type="user",
+            actor_id=str(self._user),
+            user_id=self._user,
+            role="admin",
+            rights=rights.of_role("admin"),
+        )
 
     def take_model(self, material: Material) -> Any:
         """Register the model the material holds, and activate it."""

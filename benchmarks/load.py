@@ -68,7 +68,6 @@ _servers: list[Server] = []
 def postgres() -> Server:
     """The server of this run, started when first asked for."""
     import pytest
-
     from tests.conftest import Server
     from tests.postgres_support import Cluster
 
@@ -117,14 +116,29 @@ def under_load(bench: Bench, material: Material, house: House) -> None:
     finally:
         end(server)
     answers = run["ids"]
-    bench.most(f"errors of {count} clients in {seconds:.0f} s", len(run["errors"]), 0, note="; ".join(Counter(run["errors"]))[:200])
+    bench.most(
+        f"errors of {count} clients in {seconds:.0f} s",
+        len(run["errors"]),
+        0,
+        note="; ".join(Counter(run["errors"]))[:200],
+    )
     recorded = Counter(uuid(key) for (key,) in house.ask("SELECT id FROM predictions"))
-    entries = Counter(uuid(key) for (key,) in house.ask("SELECT resource_id FROM audit_log WHERE action = 'credit.score' AND success"))
+    entries = Counter(
+        uuid(key) for (key,) in house.ask("SELECT resource_id FROM audit_log WHERE action = 'credit.score' AND success")
+    )
     expected = Counter(UUID(key) for key in answers)
-    bench.holds("decisions in the database = answers", recorded == expected, note=f"{len(answers):,} answers, none lost, none twice")
+    bench.holds(
+        "decisions in the database = answers",
+        recorded == expected,
+        note=f"{len(answers):,} answers, none lost, none twice",
+    )
     bench.holds("audit entries = answers", entries == expected)
     rate = len(answers) / run["seconds"]
-    bench.info("requests per second", rate, note=f"{cpu / max(1, len(answers)) * 1000:.1f} CPU-ms of the server each; clients on the same cores")
+    bench.info(
+        "requests per second",
+        rate,
+        note=f"{cpu / max(1, len(answers)) * 1000:.1f} CPU-ms of the server each; clients on the same cores",
+    )
     bench.info("answer, p50", quantile(run["latencies"], 0.5), unit="ms")
     bench.info("answer, p99", quantile(run["latencies"], 0.99), unit="ms")
     bench.info("beside it, the server's empty endpoint: requests per second", len(alone["latencies"]) / alone["seconds"],
@@ -159,21 +173,23 @@ def kernel(bench: Bench, material: Material, house: House) -> None:
         end(other)
     client = Client(ip="127.0.0.1")
     runs = 5 if bench.quick else 20
-    spent_signing = timed(lambda: [identity.sign_in(house.installation, "admin", PASSWORD, client) for _ in range(runs)])
+    spent_signing = timed(
+        lambda: [identity.sign_in(house.installation, "admin", PASSWORD, client) for _ in range(runs)]
+    )
     bench.most("sign-in", spent_signing.cpu / runs * 1000, 60, unit="CPU-ms", cpu=True)
 
 
 def jobs(bench: Bench, folder: Path, engine: str) -> None:
     """Many small jobs, two workers, one of them killed twenty times: each job is done once in effect."""
     import pytest
-
-    from plumbline.kernel.database import Database, migrate
-    from plumbline.kernel.installation import Installation
-    from plumbline.settings import Settings
     from tests.conftest import Firm, SteppingClock
     from tests.kernel.jobs.test_crashes import all_rows_once, under_kills
     from tests.kernel.jobs.workshop import House as Shop
     from tests.kernel.jobs.workshop import Workshop
+
+    from plumbline.kernel.database import Database, migrate
+    from plumbline.kernel.installation import Installation
+    from plumbline.settings import Settings
 
     count, kills = (600, 4) if bench.quick else (10_000, 20)
     home = folder / f"jobs-{engine}"
@@ -193,7 +209,15 @@ def jobs(bench: Bench, folder: Path, engine: str) -> None:
             try:
                 workshop.add("batch", count, chunks=1, rows=1, pause=0.0, max_attempts=100)
                 added = time.perf_counter() - begun
-                under_kills(workshop, jobs=count, kills=kills, progress=lambda: workshop.states()["done"], whole=count, lease=1.0, within=600)
+                under_kills(
+                    workshop,
+                    jobs=count,
+                    kills=kills,
+                    progress=lambda: workshop.states()["done"],
+                    whole=count,
+                    lease=1.0,
+                    within=600,
+                )
                 all_rows_once(workshop, jobs=count, chunks=1, rows=1)
             except (AssertionError, pytest.fail.Exception) as error:
                 once, note = False, str(error)[:200]

@@ -47,7 +47,9 @@ class Material:
         """The artefact of a champion trained on :attr:`learnt`, all seven tables, protected attributes left out."""
         tables, schema = self.learnt.tables, self.schema
         transformer = Transformer.fit(tables, schema)
-        trained = train(transformer.transform(tables), labels(self.learnt), settings=champion.Settings(), reasons=schema.reasons)
+        trained = train(
+            transformer.transform(tables), labels(self.learnt), settings=champion.Settings(), reasons=schema.reasons
+        )
         return members_of(trained, transformer=transformer.to_dict(), schema=schema.to_dict())
 
     @cached_property

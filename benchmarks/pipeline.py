@@ -77,7 +77,9 @@ def usual(file: str, trained_on: str, rows: int, folder: str) -> None:
 
     from plumbline.credit.modelling import champion
 
-    def columns(path: str, levels: dict[str, pd.Index] | None, count: int | None) -> tuple[pd.DataFrame, dict[str, pd.Index]]:
+    def columns(
+        path: str, levels: dict[str, pd.Index] | None, count: int | None
+    ) -> tuple[pd.DataFrame, dict[str, pd.Index]]:
         frame = pd.read_csv(path, nrows=count)
         known = levels or {}
         for name in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:

@@ -38,7 +38,12 @@ def reasons(bench: Bench, material: Material) -> None:
     theirs = np.asarray(booster.predict(values, pred_contrib=True, num_threads=1))
     raw = np.asarray(booster.predict(values, raw_score=True, num_threads=1))
     rows = f"{len(values):,} rows × {values.shape[1]}, of them 2,000 made of odd values"
-    bench.most("contributions: largest difference", float(np.abs(explained.contributions.T - theirs[:, :-1]).max()), 1e-12, note=rows)
+    bench.most(
+        "contributions: largest difference",
+        float(np.abs(explained.contributions.T - theirs[:, :-1]).max()),
+        1e-12,
+        note=rows,
+    )
     bench.most("base: difference", float(np.abs(scorer.tables.base - theirs[:, -1]).max()), 1e-12)
     total = scorer.tables.base + explained.contributions.sum(axis=0)
     bench.most("sum of contributions + base − raw score", float(np.abs(total - explained.raw).max()), 1e-12)
@@ -53,7 +58,9 @@ def odd_rows(scorer: Scorer, matrix: Matrix, count: int) -> Floats:
     made = matrix.values[rng.integers(0, len(matrix.values), count)].copy()
     for i in range(made.shape[1]):
         edges = scorer.tables.edges_of(i)
-        pool = np.array([np.nan, np.inf, -np.inf, -1.0, 1e9, *edges, *np.nextafter(edges, np.inf), *np.nextafter(edges, -np.inf)])
+        pool = np.array(
+            [np.nan, np.inf, -np.inf, -1.0, 1e9, *edges, *np.nextafter(edges, np.inf), *np.nextafter(edges, -np.inf)]
+        )
         odd = rng.random(count) < 0.5
         made[odd, i] = rng.choice(pool, int(odd.sum()))
     return made

@@ -76,7 +76,10 @@ def schema_of(real: RealSet) -> Schema:
 def read(folder: Path, real: RealSet, schema: Schema) -> dict[str, pl.DataFrame]:
     """The set as the product reads it: typed by its schema, rows it refuses left out."""
     given = {name: pl.read_parquet(folder / "credit" / f"{file}.parquet") for name, file in real.files.items()}
-    given = {name: frame.select([c for c in frame.columns if c in schema.tables[name].columns]) for name, frame in given.items()}
+    given = {
+        name: frame.select([c for c in frame.columns if c in schema.tables[name].columns])
+        for name, frame in given.items()
+    }
     with open_frames(given, schema, scoring=False) as upload:
         main = pl.concat([chunk.frame for chunk in upload.chunks()])
         return {schema.main.name: main, **upload.linked}
@@ -116,7 +119,9 @@ def out_of_fold(tables: Mapping[str, pl.DataFrame], schema: Schema, *, exclude_p
 def _defaults(values: Floats, y: npt.NDArray[np.int8], held: Floats) -> Floats:
     import lightgbm
 
-    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(values, y), num_boost_round=100)
+    booster = lightgbm.train(
+        {"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(values, y), num_boost_round=100
+    )
     return np.asarray(booster.predict(held, num_threads=1), dtype=np.float64)
 
 
@@ -143,7 +148,9 @@ def _regression(values: Floats, y: npt.NDArray[np.int8], held: Floats, features:
 def run(bench: Bench) -> None:
     """AUC, slope, and error of calibration beside its floor; one block of rows for each set."""
     for real in SETS:
-        if bench.data is None or not all((bench.data / "credit" / f"{f}.parquet").exists() for f in real.files.values()):
+        if bench.data is None or not all(
+            (bench.data / "credit" / f"{f}.parquet").exists() for f in real.files.values()
+        ):
             bench.no_data(real.name, "PLUMBLINE_DATA names no folder that holds it")
             continue
         if bench.quick and real.name not in ("HELOC", "UCI default"):

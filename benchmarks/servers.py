@@ -7,6 +7,7 @@ import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import uvicorn
@@ -46,7 +47,9 @@ def empty(house: House, context: Caller) -> dict[str, bool]:
 
 def serve(home: str, database_url: str, worker_threads: int) -> None:
     """The product's server on a free port, which it says first."""
-    installation = Installation.open(Settings(home=Path(home), database_url=database_url, worker_threads=worker_threads))
+    installation = Installation.open(
+        Settings(home=Path(home), database_url=database_url, worker_threads=worker_threads)
+    )
     app = create_app(installation)
     for router in (spent, own):
         app.include_router(router)
@@ -64,7 +67,7 @@ def serve(home: str, database_url: str, worker_threads: int) -> None:
 def bare() -> None:
     """FastAPI alone: a list of fifty rows, and nothing that answers for them."""
     app, now = FastAPI(), datetime.now(UTC)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": UUID(int=i), "subject_id": str(100_000 + i), "probability": i / 101, "risk_level": "Low", "decision": "approve",
          "points": 600.0, "model_id": UUID(int=7), "batch_id": None, "created_at": now}
         for i in range(50)
@@ -84,4 +87,6 @@ def _listen(app: FastAPI) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         say({"port": listener.getsockname()[1]})
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=120)).run(sockets=[listener])
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=120)).run(
+            sockets=[listener]
+        )

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from plumbline.credit import service
+from plumbline.credit.answers import batch_facts, listed
 from plumbline.credit.service import batches
 from plumbline.kernel.errors import InvalidInput
 from plumbline.kernel.faces.http import Caller, House, JsonBody
@@ -159,15 +160,6 @@ def list_credit_decisions(
     )
 
 
-def listed(p: Any) -> dict[str, Any]:
-    """A decision's fields in a list."""
-    return {
-        "id": p.id, "subject_id": p.subject_id, "probability": p.probability, "risk_level": p.prediction_result,
-        "decision": p.extra["decision"], "points": p.extra["points"], "model_id": p.ml_model_id, "batch_id": p.batch_id,
-        "created_at": p.created_at,
-    }  # fmt: skip
-
-
 @router.get("/predictions/{prediction_id}", summary="One decision with input, features and reasons")
 def get_credit_decision(house: House, caller: Caller, prediction_id: UUID) -> DecisionOut:
     view = service.decision_of(house, caller, prediction_id)
@@ -198,7 +190,7 @@ def submit_credit_batch(
     house: House, caller: Caller, file: Annotated[UploadFile, File(description="CSV, Parquet, .gz, .zst, or a ZIP of linked tables.")],
     model: Annotated[str | None, Form(description="Name, name@version or id of a model.")] = None,
 ) -> BatchOut:  # fmt: skip
-    return shown(receive(house, caller, file, model))
+    return BatchOut(**batch_facts(receive(house, caller, file, model)))
 
 
 def receive(house: Any, caller: Any, file: UploadFile, model: str | None) -> batches.BatchView:
@@ -218,28 +210,16 @@ def receive(house: Any, caller: Any, file: UploadFile, model: str | None) -> bat
         path.unlink(missing_ok=True)
 
 
-def shown(view: batches.BatchView) -> BatchOut:
-    b = view.batch
-    kept = ("scored", "levels", "decisions", "mean_probability", "warnings", "records_root", "files", "histogram")
-    return BatchOut(
-        id=b.id, filename=b.filename, file_size=b.file_size, file_sha256=b.file_sha256, status=view.status, rows=b.num_applications,
-        rows_done=view.rows_done, rejected=view.rejected, error=view.error,
-        model={"name": view.model.name, "version": view.model.version, "sha256": b.extra["model_sha256"]}, uploaded_at=b.upload_date,
-        started_at=b.processing_started_at, completed_at=b.processing_completed_at, results=b.results_file_path,
-        same_as=b.extra.get("same_as"), summary={k: b.extra[k] for k in kept if k in b.extra},
-    )  # fmt: skip
-
-
 @router.get("/batches", summary="Batches, newest first")
 def list_credit_batches(house: House, caller: Caller, limit: int | None = None, cursor: str | None = None) -> BatchPage:
     page = service.list_batches(house, caller, PageRequest.parse(limit, cursor))
-    items = [shown(view) for view in service.views_of(house, caller, page.items)]
+    items = [BatchOut(**batch_facts(view)) for view in service.views_of(house, caller, page.items)]
     return BatchPage(items=items, next=page.next, total=page.total_text or None)
 
 
 @router.get("/batches/{batch_id}", summary="A batch's state, counts and figures")
 def get_credit_batch(house: House, caller: Caller, batch_id: UUID) -> BatchOut:
-    return shown(service.batch_of(house, caller, batch_id))
+    return BatchOut(**batch_facts(service.batch_of(house, caller, batch_id)))
 
 
 @router.get(
@@ -253,9 +233,9 @@ def download_credit_batch(house: House, caller: Caller, batch_id: UUID, which: s
 
 @router.post("/batches/{batch_id}/cancel", summary="Stop a batch after its present chunk")
 def cancel_credit_batch(house: House, caller: Caller, batch_id: UUID) -> BatchOut:
-    return shown(service.cancel_batch(house, caller, batch_id))
+    return BatchOut(**batch_facts(service.cancel_batch(house, caller, batch_id)))
 
 
 @router.post("/batches/{batch_id}/resume", summary="Go on with a failed or cancelled batch")
 def resume_credit_batch(house: House, caller: Caller, batch_id: UUID) -> BatchOut:
-    return shown(service.resume_batch(house, caller, batch_id))
+    return BatchOut(**batch_facts(service.resume_batch(house, caller, batch_id)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -255,7 +254,7 @@ def decisions(
 ) -> None:
     """List decisions, newest first."""
     from plumbline.credit import service
-    from plumbline.credit.api import listed
+    from plumbline.credit.answers import listed
     from plumbline.kernel.paging import PageRequest
 
     called = invocation(context)
@@ -378,9 +377,9 @@ def finish(
 
 
 def show_batch(view: Any, *, as_json: bool) -> None:
-    from plumbline.credit.api import shown
+    from plumbline.credit.answers import batch_facts
 
-    facts = json.loads(shown(view).model_dump_json())
+    facts = batch_facts(view)
     if as_json:
         print_json(facts)
         return

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from plumbline.kernel.database.guard import Guard
-from plumbline.kernel.errors import MissingExtra, Unavailable, Usage
+from plumbline.kernel.errors import InvalidInput, MissingExtra, Unavailable, Usage
 
 Role = Literal["app", "worker", "owner"]
 BUSY_MS = 30_000
@@ -88,6 +88,9 @@ class Database:
             yield
         except sa.exc.OperationalError as error:
             raise self.unavailable(error) from error
+        except sa.exc.DataError as error:
+            said = str(error.orig).strip().split("\n")[0]
+            raise InvalidInput(f"The database cannot hold a value that was given: {said}.", remedy="Send another value.") from error
 
     def unavailable(self, error: sa.exc.DBAPIError) -> Unavailable:
         text = str(error.orig).strip().split("\n")[0]

@@ -193,6 +193,23 @@ def create_organization(
                 as_json=as_json)  # fmt: skip
 
 
+@users.command("four-eyes")
+def four_eyes(
+    context: typer.Context,
+    choice: Annotated[str, typer.Argument(help="on, off, or default (on as soon as two people could do such acts).")],
+    as_json: Json = False,
+) -> None:
+    """Whether binding acts, such as activating a model, need a second person."""
+    from plumbline.kernel.identity import service
+
+    values = {"on": True, "off": False, "default": None}
+    if choice not in values:
+        raise typer.BadParameter("choose on, off or default", param_hint="CHOICE")
+    installation, actor = _opened(context)
+    service.change_settings(installation, actor, four_eyes=values[choice])
+    print_facts({"four eyes": choice}, as_json=as_json)
+
+
 @keys.command("list")
 def list_keys(context: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: Json = False) -> None:
     """API keys, the newest first; of their texts only the beginning is known."""
