@@ -128,7 +128,7 @@ def test_every_page_can_be_used_by_everybody(desk: Desk, visit: Any, width: int,
                 wrong += [f"{path}: policy {found}" for found in seen.policy_violations()]
                 wrong += [f"{path}: {seen.overflow()} px too wide"] if seen.overflow() > 0 else []
             wrong += [line for line in seen.said if "404" not in line]
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
 
 
 def test_a_dialog_is_as_good_as_its_page(desk: Desk, visit: Any) -> None:

@@ -25,9 +25,9 @@ from plumbline.kernel.faces.cli import (
 if TYPE_CHECKING:
     from plumbline.credit.intake.readers import Limits
 
-credit = typer.Typer(no_args_is_help=True, help="Credit scoring: train, score one or a file, explain, replay.")
-schemas = typer.Typer(no_args_is_help=True, help="Schema files: what a data set's columns mean.")
-batch = typer.Typer(no_args_is_help=True, help="Files of applications.")
+credit = typer.Typer(no_args_is_help=True, add_completion=False, help="Credit scoring: train, score one or a file, explain, replay.")
+schemas = typer.Typer(no_args_is_help=True, add_completion=False, help="Schema files: what a data set's columns mean.")
+batch = typer.Typer(no_args_is_help=True, add_completion=False, help="Files of applications.")
 credit.add_typer(schemas, name="schema")
 credit.add_typer(batch, name="batch")
 

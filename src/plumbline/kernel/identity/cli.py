@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from plumbline.kernel.identity.tables import ApiKey, User
     from plumbline.kernel.installation import Installation
 
-users = typer.Typer(no_args_is_help=True, help="People: list, add, change, sign out everywhere.")
-keys = typer.Typer(no_args_is_help=True, help="API keys: list, make, revoke.")
+users = typer.Typer(no_args_is_help=True, add_completion=False, help="People: list, add, change, sign out everywhere.")
+keys = typer.Typer(no_args_is_help=True, add_completion=False, help="API keys: list, make, revoke.")
 
 Who = Annotated[str, typer.Argument(metavar="USER", help="User name, e-mail or id.")]
 Role = Annotated[str, typer.Option("--role", help="viewer, analyst or admin.")]

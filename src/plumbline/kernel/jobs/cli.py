@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from plumbline.kernel.jobs.tables import Job
 
-jobs = typer.Typer(no_args_is_help=True, help="Background jobs: list, show, cancel, retry.")
+jobs = typer.Typer(no_args_is_help=True, add_completion=False, help="Background jobs: list, show, cancel, retry.")
 
 Key = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plumbline.kernel.ledger.queries import Query
     from plumbline.kernel.ledger.tables import AuditEntry
 
-audit = typer.Typer(no_args_is_help=True, help="The audit log: who did what, when, from where.")
+audit = typer.Typer(no_args_is_help=True, add_completion=False, help="The audit log: who did what, when, from where.")
 
 Actor = Annotated[
     str, typer.Option("--actor", help="Id, user name or e-mail of a person, or the name of a program (cli:anna).")

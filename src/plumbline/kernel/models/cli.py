@@ -11,7 +11,7 @@ from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_fa
 if TYPE_CHECKING:
     from plumbline.kernel.models.tables import Model
 
-models = typer.Typer(no_args_is_help=True, help="Models: list, show, activate, roll back.")
+models = typer.Typer(no_args_is_help=True, add_completion=False, help="Models: list, show, activate, roll back.")
 
 Key = Annotated[
     str, typer.Argument(metavar="MODEL", help="An id, name@version, or name: its live version, else its newest.")
