@@ -110,7 +110,16 @@ def test_every_page_can_be_used_by_everybody(desk: Desk, visit: Any, width: int,
     with serve(desk.app) as base:
         whole = [*pages(base, desk, token, [*inside, *MORE])]
         assert len(whole) > 20
-        bare = ["/", "/credit", "/credit/score", "/credit/batches", "/credit/batches/new", "/findings", "/models", "/jobs"]
+        bare = [
+            "/",
+            "/credit",
+            "/credit/score",
+            "/credit/batches",
+            "/credit/batches/new",
+            "/findings",
+            "/models",
+            "/jobs",
+        ]
         looks = [
             (token, [*whole, "/nowhere"]), (empty, bare),
             ("", [path for pattern in OUTSIDE for path in filled(pattern, ids)]),

@@ -76,7 +76,9 @@ def test_a_file_is_sent_decided_explained_and_taken_home(desk: Desk, visit: Any,
         started.value.save_as(taken)
         assert started.value.suggested_filename == "branch-north-results.csv"
         batch = service.list_batches(lender.installation, lender.analyst, PageRequest(1)).items[0]
-        assert taken.read_bytes() == (lender.installation.files / "batches" / str(batch.id) / "results.csv").read_bytes()
+        assert (
+            taken.read_bytes() == (lender.installation.files / "batches" / str(batch.id) / "results.csv").read_bytes()
+        )
         assert taken.read_bytes().count(b"\n") == 79
         # a 422 that a form was answered with stands in the browser's log; nothing else may
         assert [line for line in seen.said if "422" not in line] == []

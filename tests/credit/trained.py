@@ -206,6 +206,7 @@ def furnish(installation: Installation, trained: Model | None = None) -> World:
         keys = {
             role: create_key(installation, firm.context(firm.people[role], role), name=role, scopes=SCOPES[role])[1]
             for role in ROLES
+            if "keys.own" in rights.of_role(role)
         }
         analyst = firm.as_role("analyst")
         if trained is None:

@@ -33,6 +33,8 @@ class Installation:
         installation = cls(settings, clock=clock)
         try:
             migrate.demand_current(installation.database)
+            if settings.environment == "production":
+                installation.database.demand_plain_login()
         except BaseException:
             installation.close()
             raise

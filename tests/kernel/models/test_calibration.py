@@ -96,7 +96,8 @@ def test_a_fitted_map_never_reverses_two_scores(scores: np.ndarray, outcomes: in
     mapped = fitted.apply(np.sort(later))
     assert np.all(np.diff(mapped) >= 0)
     apart = np.diff(np.sort(later)) > 1e-6
-    slopes = np.diff(fitted.values) / np.diff(fitted.knots)
+    with np.errstate(over="ignore"):  # knots a hair apart are steep
+        slopes = np.diff(fitted.values) / np.diff(fitted.knots)
     if len(slopes) == 0 or slopes.min() > 1e-6:
         assert np.all(np.diff(mapped)[apart] > 0)
     one_by_one = np.array([fitted.apply(np.array([v]))[0] for v in later])

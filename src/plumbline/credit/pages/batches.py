@@ -201,6 +201,16 @@ def _bars(
     return shares, charts.bars(shares, rows, name="Group", measure="Applications")
 
 
+def _body(counts: list[int], share: float = 0.995) -> int:
+    """How many of the first bins hold so much of all."""
+    seen, total = 0, sum(counts)
+    for i, n in enumerate(counts):
+        seen += n
+        if seen >= share * total:
+            return i + 1
+    return len(counts)
+
+
 def _spread(house: Installation, visitor: Context, view: BatchView) -> dict[str, Any] | None:
     """Shares of the file's probabilities beside those of the rows the model was measured on, in steps of two percent."""
     mine = view.batch.extra.get("histogram") or []
@@ -210,8 +220,7 @@ def _spread(house: Installation, visitor: Context, view: BatchView) -> dict[str,
         theirs = []
     if not sum(mine):
         return None
-    kept = max(i for counts in (mine, theirs) for i, n in enumerate(counts) if n) + 1
-    kept = min(BINS, max(5, kept))
+    kept = max(5, *(_body(counts) for counts in (mine, theirs)))
     names = [f"{2 * i} %" for i in range(kept)]
     series = [("This file", [n / sum(mine) for n in mine[:kept]])]
     if sum(theirs):

@@ -22,7 +22,7 @@ from plumbline.kernel.installation import Installation
 
 router = APIRouter()
 FACTS = 20
-CHANGES = 16
+CHANGES = 10
 ROWS = 50
 Text = Annotated[str, Form()]
 

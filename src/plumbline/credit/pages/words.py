@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from plumbline.console import formats
@@ -19,6 +20,7 @@ BATCHES = {
     "completed": ("ok", "Completed"),
     "failed": ("bad", "Failed"),
 }
+NARROW = 14
 MEANINGLESS = ("", "amount", "ratio")
 """Units that say nothing a reader does not see."""
 _FLAGS = {
@@ -26,6 +28,11 @@ _FLAGS = {
     "outside": "lies outside of what the model met in training",
     "missing": "is missing, which it never was in training",
 }
+
+
+def lines(text: str) -> list[str]:
+    """A value for a narrow column: a short one whole, a long one in lines broken between words."""
+    return [text] if len(text) <= NARROW else wrap(text.replace("\u00a0", " "), NARROW)
 
 
 def short(text: str) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from plumbline.kernel.database.guard import Guard
-from plumbline.kernel.errors import InvalidInput, MissingExtra, Unavailable, Usage
+from plumbline.kernel.errors import Forbidden, InvalidInput, MissingExtra, Unavailable, Usage
 
 Role = Literal["app", "worker", "owner"]
 BUSY_MS = 30_000
@@ -70,6 +70,23 @@ class Database:
         """A plain connection for the database's own business (schema, health, queue); statements need ``tenant=…``."""
         with self._told(), (self._writing if write else self._reading).connect() as connection, connection.begin():
             yield connection
+
+    def demand_plain_login(self) -> None:
+        """Refuse a login that row-level security does not bind: a superuser, BYPASSRLS, or the tables' owner.
+
+        :raises Forbidden: says which of them it is.
+        """
+        if self.is_sqlite:
+            return
+        with self.connect() as connection:
+            name, above, owns = connection.exec_driver_sql(
+                "SELECT session_user, rolsuper OR rolbypassrls, EXISTS (SELECT 1 FROM pg_class WHERE relname = 'organizations' AND relowner = r.oid)"
+                " FROM pg_roles r WHERE rolname = session_user"
+            ).one()
+        if above or owns:
+            what = "owns the tables" if owns and not above else "is a superuser or bypasses row-level security"
+            raise Forbidden(f"The database login '{name}' {what}; in production it must not see every organization's rows.",
+                            remedy="Serve with a login that owns nothing and was granted plumbline_app and plumbline_worker.")  # fmt: skip
 
     def close(self) -> None:
         self.engine.dispose()

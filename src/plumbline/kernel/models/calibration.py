@@ -110,11 +110,11 @@ class CalibrationMap:
         if self.kind == "platt":
             return np.asarray(scores * self.slope + self.intercept, dtype=np.float64)
         x, y = np.array(self.knots), np.array(self.values)
-        slopes = np.concatenate(([1.0], np.diff(y) / np.diff(x), [1.0]))
+        width, rise = (np.concatenate(([1.0], np.diff(knots), [1.0])) for knots in (x, y))
         ceiling = np.append(y, np.inf)
         part = x.searchsorted(scores, "left")
         from_knot = np.maximum(part - 1, 0)
-        mapped = y[from_knot] + (scores - x[from_knot]) * slopes[part]
+        mapped = y[from_knot] + (scores - x[from_knot]) / width[part] * rise[part]  # a share first: knots may lie close
         return np.asarray(np.minimum(mapped, ceiling[part]), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
