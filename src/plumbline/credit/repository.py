@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from plumbline.credit.tables import Review
 from plumbline.kernel.database import WriteSession, changed, one, page, scoped
+from plumbline.kernel.models.tables import Prediction
 from plumbline.kernel.paging import Page, PageRequest
 
 
@@ -26,6 +28,18 @@ def reviews(session: Session, organization_id: UUID, request: PageRequest, *, st
     if state is not None:
         statement = statement.where(Review.state == state)
     return page(session, statement, Review, request)
+
+
+def reviewed(session: Session, organization_id: UUID) -> Iterator[tuple[Review, str, str, Any, float]]:
+    """Every review with its decision's subject, result, metadata and probability."""
+    statement = (
+        sa.select(Review, Prediction.subject_id, Prediction.prediction_result, Prediction.extra, Prediction.probability)
+        .join(Prediction, sa.and_(Prediction.id == Review.prediction_id, Prediction.organization_id == organization_id))
+        .where(Review.organization_id == organization_id)
+        .order_by(Review.id)
+    )
+    for row in session.execute(statement, execution_options={"yield_per": 1000}):
+        yield tuple(row)
 
 
 def insert_reviews(session: WriteSession, rows: list[dict[str, Any]]) -> None:

@@ -25,7 +25,6 @@ from plumbline.kernel import canonical, clock
 from plumbline.kernel.context import Context
 from plumbline.kernel.database import types
 from plumbline.kernel.errors import InvalidInput, PlumblineError, TooLarge, Where
-from plumbline.kernel.findings import service as findings
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs.queue import Cancelled, Claim
 from plumbline.kernel.ledger import entry, tree
@@ -37,6 +36,8 @@ from plumbline.kernel.models.tables import Batch
 
 SMALL = 1000
 """Up to so many rows a batch stores each row's inputs, and each row that needs a person has a finding of its own."""
+MOST_FINDINGS = 100
+"""Of a larger batch, so many of the riskiest applications are put on the triage list; all stand in the results."""
 COLUMNS = (
     "id", "organization_id", "prediction_type", "subject_id", "content", "prediction_result", "probability", "features", "explanation",
     "ml_model_id", "user_id", "batch_id", "batch_row", "processing_time_ms", "metadata", "record_salt", "created_at",
@@ -144,11 +145,9 @@ def _finish(
             session, claim.organization_id, batch.id, status="completed", processing_completed_at=now, error_message=None,
             num_applications=rows, results_file_path=f"batches/{batch.id}/{RESULTS}", extra=extra,
         )  # fmt: skip
-        if rows > SMALL and levels.get("High"):
-            findings.raise_finding(
-                session, context, room="credit", subject_id=batch.id, severity="high", url=f"/credit/batches/{batch.id}",
-                title=f"{levels['High']:,} high-risk applications in {batch.filename}", fingerprint=f"batch:{batch.id}", tags=("batch",),
-            )  # fmt: skip
+        if rows > SMALL:  # the riskiest only: nobody can look at thousands
+            worst = predictions.riskiest(session, claim.organization_id, batch.id, "High", MOST_FINDINGS)
+            open_reviews(session, context, [Concern(p.id, p.subject_id, "High", p.extra["decision"], p.probability) for p in worst])
         audit(session, context, "credit.batch.score", "batch", batch.id, details={
             "batch_id": str(batch.id), "file_sha256": batch.file_sha256, "model_sha256": used.sha256, "records_root": root,
             "results_sha256": files[RESULTS], "rejected": rejected, "rows": rows, "scored": rows - rejected,

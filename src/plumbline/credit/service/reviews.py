@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from plumbline.credit import repository
 from plumbline.credit.decision import concern
@@ -50,19 +52,20 @@ def open_reviews(session: WriteSession, context: Context, decided: Sequence[Conc
             "note": None, "due_at": due, "final_decision": None, "cause": None, "closed_at": None, "created_at": context.now,
             "updated_at": context.now,
         })  # fmt: skip
-        title = (
-            f"High default risk, {one.probability:.1%}"
-            if severity == "high"
-            else f"Close to the threshold, {one.probability:.1%}"
-        )
-        found.append({
-            "room": ROOM, "subject_id": key, "title": f"{title}: application {one.subject_id}", "severity": severity,
-            "url": f"/credit/decisions/{one.prediction_id}", "fingerprint": str(one.prediction_id), "due_at": due,
-            "tags": [one.decision], "score": one.probability,
-        })  # fmt: skip
+        found.append(_finding(key, one, severity, due))
     repository.insert_reviews(session, rows)
     findings.raise_many(session, context, found)
     return len(rows)
+
+
+def _finding(review_id: UUID, one: Concern, severity: str, due: datetime) -> dict[str, Any]:
+    """What the triage list shows of a review."""
+    what = "High default risk" if severity == "high" else "Close to the threshold"
+    return {
+        "room": ROOM, "subject_id": review_id, "title": f"{what}, {one.probability:.1%}: application {one.subject_id}", "severity": severity,
+        "url": f"/credit/decisions/{one.prediction_id}", "fingerprint": str(one.prediction_id), "due_at": due, "tags": [one.decision],
+        "score": one.probability,
+    }  # fmt: skip
 
 
 def list_reviews(
@@ -75,6 +78,15 @@ def list_reviews(
 
 class Triage:
     """How a finding of this room is worked on (``subject_id`` is the review)."""
+
+    def projection(self, session: Session, organization_id: UUID) -> Iterator[dict[str, Any]]:
+        """Every finding the room's reviews call for, as the list must show it."""
+        for review, subject_id, level, extra, probability in repository.reviewed(session, organization_id):
+            one = Concern(review.prediction_id, subject_id, level, extra["decision"], probability)
+            severity = concern(level, extra["decision"]) or "medium"
+            yield _finding(review.id, one, severity, review.due_at) | {
+                "state": review.state, "owner_id": review.owner_id, "opened_at": review.created_at, "closed_at": review.closed_at,
+            }  # fmt: skip
 
     def take(self, installation: Installation, context: Context, subject_id: UUID) -> None:
         """Take it; taking over another's is permitted and recorded."""

@@ -14,5 +14,5 @@ part = Room(
         Entry("findings", "Findings", "/findings", "findings", group="work", right="findings.read",
               count="plumbline.kernel.findings.service:open_count"),
     ),
-    rights={"findings.read": ("viewer", "analyst", "admin"), "findings.triage": ("analyst", "admin")},
+    rights={"findings.read": ("viewer", "analyst", "admin"), "findings.triage": ("analyst", "admin"), "findings.rebuild": ("admin",)},
 )  # fmt: skip

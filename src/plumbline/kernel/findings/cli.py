@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_facts, print_page
+from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_facts, print_json, print_page, print_table
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -109,6 +109,20 @@ def resolve(context: typer.Context, finding: Key, note: Annotated[str, typer.Opt
 
     called = invocation(context)
     _done(service.resolve(called.installation, called.context, _id(finding), note=note, decision=decision), as_json)
+
+
+@findings.command("rebuild")
+def rebuild(context: typer.Context, as_json: Json = False) -> None:
+    """Make the list anew from what the rooms hold, and say what differed."""
+    from plumbline.kernel.findings import service
+
+    called = invocation(context)
+    told = service.rebuild(called.installation, called.context)
+    if as_json:
+        print_json(told)
+    else:
+        print_table(("room", "added", "changed", "removed"), [[room, *counts.values()] for room, counts in told.items()],
+                    right=("added", "changed", "removed"))  # fmt: skip
 
 
 def _done(finding: Finding, as_json: bool) -> None:

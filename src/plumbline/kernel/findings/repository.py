@@ -89,3 +89,12 @@ def move(session: WriteSession, organization_id: UUID, room: str, subject_id: UU
         Finding.organization_id == organization_id, Finding.room == room, Finding.subject_id == subject_id
     )
     return changed(session.execute(statement.values(**values), execution_options={"synchronize_session": False}))
+
+
+def of_room(session: Session, organization_id: UUID, room: str) -> list[Finding]:
+    return list(session.scalars(scoped(Finding, organization_id).where(Finding.room == room)))
+
+
+def remove(session: WriteSession, organization_id: UUID, keys: list[UUID]) -> None:
+    for i in range(0, len(keys), STEP):
+        session.execute(sa.delete(Finding).where(Finding.organization_id == organization_id, Finding.id.in_(keys[i : i + STEP])))

@@ -19,6 +19,7 @@ from plumbline.kernel.errors import Conflict, InvalidInput, Where
 from plumbline.kernel.findings import repository
 from plumbline.kernel.findings.tables import SEVERITIES, STATES, Finding
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.service import Act
 from plumbline.kernel.paging import Page, PageRequest
 
 WAITING = "waiting"
@@ -171,6 +172,41 @@ def resolve(
     found, desk = _at_work(installation, context, finding_id)
     desk.resolve(installation, context, found.subject_id, note=written, decision=decision)
     return get_finding(installation, context, finding_id)
+
+
+def rebuild(installation: Installation, context: Context) -> dict[str, dict[str, int]]:
+    """Make the list anew from what the rooms hold, room by room; returns what differed (added, changed, removed).
+
+    A room whose desk has no ``projection`` keeps its findings only here.
+    """
+    told: dict[str, dict[str, int]] = {}
+    with Act(installation.database, context, "findings.rebuild", "finding", right="findings.rebuild") as act:
+        for part in contract.everything():
+            projection = getattr(_desk(part.name), "projection", None)
+            if projection is not None:
+                wanted = {row["fingerprint"]: row for row in projection(act.session, context.organization_id)}
+                told[part.name] = _rebuilt(act.session, context, part.name, wanted)
+        act.done(rooms=told)
+    return told
+
+
+def _rebuilt(session: WriteSession, context: Context, room: str, wanted: dict[str, dict[str, Any]]) -> dict[str, int]:
+    held = {f.fingerprint: f for f in repository.of_room(session, context.organization_id, room)}
+    new = [
+        row | {"id": new_id(context.now), "organization_id": context.organization_id}
+        for fingerprint, row in wanted.items()
+        if fingerprint not in held
+    ]
+    repository.insert_new(session, new)
+    changed = 0
+    for fingerprint, row in wanted.items():
+        there = held.get(fingerprint)
+        differs = {} if there is None else {name: value for name, value in row.items() if getattr(there, name) != value}
+        if there is not None and differs:
+            changed += repository.update(session, context.organization_id, there.id, **differs)
+    gone = [f.id for fingerprint, f in held.items() if fingerprint not in wanted]
+    repository.remove(session, context.organization_id, gone)
+    return {"added": len(new), "changed": changed, "removed": len(gone)}
 
 
 def _written(text: str, field: str) -> str:

@@ -95,6 +95,13 @@ def _chosen(statement: _S, prediction_type: str | None = None, subject_id: str |
     return statement.where(*conditions)
 
 
+def riskiest(session: Session, organization_id: UUID, batch_id: UUID, result: str, most: int) -> list[Prediction]:
+    """The decisions of a batch with this result and the highest probabilities, highest first."""
+    statement = scoped(Prediction, organization_id).where(Prediction.batch_id == batch_id, Prediction.prediction_result == result)
+    light = (defer(Prediction.content, raiseload=True), defer(Prediction.features, raiseload=True))
+    return list(session.scalars(statement.options(*light).order_by(Prediction.probability.desc(), Prediction.id).limit(most)))
+
+
 # --- counts for pages
 
 
