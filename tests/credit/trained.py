@@ -94,7 +94,7 @@ class Lender:
 
         with self.installation.database.read(self.id) as session:
             statement = sa.select(AuditEntry).where(
-                AuditEntry.organization_id == self.id, AuditEntry.action == action, AuditEntry.success.is_(success)
+                AuditEntry.organization_id == self.id, AuditEntry.action == action, AuditEntry.success == success
             )
             return list(session.scalars(statement.order_by(AuditEntry.id)))
 

@@ -64,7 +64,8 @@ class Plan:
     """Everything to compute: the linked tables, children before parents, then the columns of the main table.
 
     ``infos`` describes each possible feature (not yet fitted); ``required`` says which of them are a required column
-    as it stands, ``inputs`` which columns of the main table an expression names.
+    as it stands, ``inputs`` which columns of the main table an expression names, ``plain`` which features are a numeric
+    column and nothing else.
     """
 
     schema: Schema
@@ -74,6 +75,7 @@ class Plan:
     from_tables: dict[str, str]
     required: frozenset[str]
     inputs: frozenset[str]
+    plain: frozenset[str]
 
 
 def compile_features(schema: Schema) -> Plan:
@@ -119,6 +121,7 @@ class _Compiler:
         self.main: dict[str, pl.Expr] = {}
         self.from_tables: dict[str, str] = {}
         self.inputs: set[str] = set()
+        self.plain: set[str] = set()
 
     def plan(self) -> Plan:
         schema = self.schema
@@ -131,8 +134,9 @@ class _Compiler:
             if feature.table == schema.main.name:
                 self.main_feature(feature)
         return Plan(
-            schema, self.linked, self.main, self.infos, self.from_tables, frozenset(required), frozenset(self.inputs)
-        )
+            schema, self.linked, self.main, self.infos, self.from_tables, frozenset(required), frozenset(self.inputs),
+            frozenset(self.plain),
+        )  # fmt: skip
 
     def bottom_up(self) -> list[Table]:
         """The linked tables, the farthest from the main one first."""
@@ -166,6 +170,8 @@ class _Compiler:
             )
             if column.required:
                 required.append(column.name)
+            if column.type != "category" and not column.sentinels and column.unless_missing is None:
+                self.plain.add(column.name)
             if column.sentinels and column.sentinel_flag:
                 flag = pl.col(column.name).is_in(list(column.sentinels)).cast(pl.Int64)
                 name = f"{column.name}{SENTINEL_SUFFIX}"

@@ -70,7 +70,8 @@ class Transformer:
     rare: dict[str, tuple[str, ...]] = field(default_factory=dict)
     important: frozenset[str] = frozenset()
     plan: Plan = field(repr=False, compare=False, kw_only=True)
-    expressions: tuple[pl.Expr, ...] = field(repr=False, compare=False, kw_only=True)
+    expressions: dict[int, pl.Expr] = field(repr=False, compare=False, kw_only=True)
+    needed: tuple[str, ...] = field(repr=False, compare=False, kw_only=True)
     limits: Limits = field(repr=False, compare=False, kw_only=True)
 
     @classmethod
@@ -86,7 +87,7 @@ class Transformer:
         names = [name for name, info in plan.infos.items() if not info.lineage & protected]
         if not names:
             raise InvalidInput("No column is left to learn from.", where=Where(table=schema.main.name))
-        computed = computed_features(plan, [plan.main[name].alias(name) for name in names], tables, None)
+        computed = computed_features(plan, [plan.main[name].alias(name) for name in names], tables, None, list(schema.main.columns))
         if computed.height == 0:
             raise InvalidInput("The training table has no rows.", where=Where(table=schema.main.name))
         features, rare = [], {}
@@ -109,11 +110,15 @@ class Transformer:
         rare: dict[str, tuple[str, ...]],
         important: frozenset[str],
     ) -> Self:
-        expressions = tuple(
-            _coded(info, plan.main[info.name], rare.get(info.name, ())).alias(info.name) for info in features
-        )
+        expressions = {
+            position: _coded(info, plan.main[info.name], rare.get(info.name, ())).alias(info.name)
+            for position, info in enumerate(features)
+            if info.name not in plan.plain  # a numeric column as it stands needs no plan: it is copied
+        }
+        named = {name for expr in expressions.values() for name in expr.meta.root_names()}
+        needed = tuple(name for name in plan.schema.main.columns if name in named or name == schema.id)
         limits = Limits.of(features, important)
-        return cls(schema, features, rare, important, plan=plan, expressions=expressions, limits=limits)
+        return cls(schema, features, rare, important, plan=plan, expressions=expressions, needed=needed, limits=limits)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,10 +149,17 @@ class Transformer:
         for start in range(0, frame.height, BLOCK_ROWS):
             block = values[start : start + BLOCK_ROWS]
             rows = {**tables, main: frame.slice(start, BLOCK_ROWS)}
-            computed = computed_features(self.plan, self.expressions, rows, history)
-            for position, series in enumerate(computed.iter_columns()):
-                # Adding 0.0 turns −0.0 into 0.0, so that equal values have equal bits.
-                np.add(series.to_numpy(), 0.0, out=block[:, position])
+            computed = computed_features(self.plan, list(self.expressions.values()), rows, history, self.needed)
+            columns = dict(zip(self.expressions, computed.iter_columns()))
+            for position, info in enumerate(self.features):
+                series = columns.get(position)
+                if series is None and info.name in frame.columns:
+                    series = rows[main][info.name].cast(pl.Float64)
+                if series is None:
+                    block[:, position] = np.nan
+                else:
+                    # Adding 0.0 turns −0.0 into 0.0, so that equal values have equal bits.
+                    np.add(series.to_numpy(), 0.0, out=block[:, position])
             flags.update({start + row: found for row, found in self._flags(block).items()})
         return Matrix(frame[self.schema.id], values, self.features, flags)
 
@@ -259,8 +271,9 @@ def _fitted(info: FeatureInfo, series: pl.Series) -> tuple[FeatureInfo, tuple[st
 
 
 def computed_features(
-    plan: Plan, expressions: Sequence[pl.Expr], tables: Mapping[str, pl.DataFrame], history: History | None
-) -> pl.DataFrame:
+    plan: Plan, expressions: Sequence[pl.Expr], tables: Mapping[str, pl.DataFrame], history: History | None,
+    needed: Sequence[str],
+) -> pl.DataFrame:  # fmt: skip
     """The features, nulls where they are missing, in the order of the main table's rows.
 
     :raises InvalidInput: the main table, its id or the parent column of a linked table is absent.
@@ -269,7 +282,7 @@ def computed_features(
     if main.name not in tables:
         raise InvalidInput(f"The table {main.name} is missing.", where=Where(table=main.name), remedy="Add it.")
     identity = plan.schema.id
-    lazy, types = _read(main, tables[main.name], list(main.columns), plan.inputs)
+    lazy, types = _read(main, tables[main.name], list(needed), plan.inputs)
     if identity not in types:
         raise InvalidInput(f"The table has no column {identity}.", where=Where(table=main.name, column=identity))
     frames = _aggregated(plan, tables) if history is None else {n: f.lazy() for n, f in history.frames.items()}
