@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from plumbline.credit import service
 from plumbline.credit.answers import batch_facts, listed
 from plumbline.credit.service import batches
-from plumbline.kernel.errors import InvalidInput
 from plumbline.kernel.faces.http import Caller, House, JsonBody
 from plumbline.kernel.paging import PageRequest
 
@@ -190,24 +189,7 @@ def submit_credit_batch(
     house: House, caller: Caller, file: Annotated[UploadFile, File(description="CSV, Parquet, .gz, .zst, or a ZIP of linked tables.")],
     model: Annotated[str | None, Form(description="Name, name@version or id of a model.")] = None,
 ) -> BatchOut:  # fmt: skip
-    return BatchOut(**batch_facts(receive(house, caller, file, model)))
-
-
-def receive(house: Any, caller: Any, file: UploadFile, model: str | None) -> batches.BatchView:
-    """Move a received upload to the store and queue it."""
-    import shutil
-
-    from plumbline.credit.results import told
-
-    if not file.filename:
-        raise InvalidInput("No file was sent.", remedy="Choose a file.")
-    path = batches.incoming(house)
-    try:
-        with told(file.filename), path.open("wb") as out:
-            shutil.copyfileobj(file.file, out, 1 << 20)
-        return service.submit_batch(house, caller, path, filename=file.filename, model=model or None)
-    finally:
-        path.unlink(missing_ok=True)
+    return BatchOut(**batch_facts(service.receive_batch(house, caller, file.file, filename=file.filename, model=model)))
 
 
 @router.get("/batches", summary="Batches, newest first")

@@ -50,7 +50,7 @@ def test_the_same_form_by_script_goes_on_or_shows_its_faults(desk: Desk) -> None
 
 
 @pytest.mark.parametrize(("files", "data", "said"), [
-    ({"file": ("empty.csv", b"")}, {}, "The file is empty"), ({}, {"model": ""}, "No file was chosen"),
+    ({"file": ("empty.csv", b"")}, {}, "The file is empty"), ({}, {"model": ""}, "No file was sent"),
     ({"file": ("branch.csv", b"a\n1\n")}, {"model": "nobody@9"}, "There is no"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_taken_is_told_beside_the_field(desk: Desk, files: dict, data: dict, said: str) -> None:  # type: ignore[type-arg]

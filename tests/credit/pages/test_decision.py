@@ -67,8 +67,8 @@ def test_the_decision_before_is_compared(desk: Desk) -> None:
     page = browser.get(f"/credit/decisions/{other}").text
     diff = page.partition("Against the previous decision")[2]
     assert f"/credit/decisions/{same}" in diff
-    assert "<del>Low</del>" in diff
-    assert "<ins>High</ins>" in diff
+    assert ">Low</del>" in diff
+    assert ">High</ins>" in diff
 
 
 def test_replay_says_equal_and_leaves_an_entry(desk: Desk) -> None:

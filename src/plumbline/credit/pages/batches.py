@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from io import BytesIO
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from plumbline.credit import service
 from plumbline.credit.decision import TYPE
 from plumbline.credit.modelling.policy import DECISIONS, LEVELS
 from plumbline.credit.pages import history, reading, words
-from plumbline.credit.results import told
 from plumbline.credit.service import batches as files
 from plumbline.credit.service.batches import BatchView
 from plumbline.kernel.context import Context
@@ -56,7 +55,9 @@ def send_batch(
     request: Request, house: House, visitor: Visitor, file: UploadFile | None = None, model: Annotated[str, Form()] = ""
 ) -> Response:
     try:
-        view = _received(house, visitor, file, model)
+        view = service.receive_batch(
+            house, visitor, file.file if file else BytesIO(), filename=file.filename if file else None, model=model
+        )
     except (InvalidInput, TooLarge, NotFound) as error:
         field = "model" if isinstance(error, NotFound) or (error.where and error.where.field == "model") else "file"
         found = {field: words.told(error)}
@@ -67,20 +68,6 @@ def send_batch(
     return views.redirect(
         request, f"/credit/batches/{view.batch.id}", flash=f"{view.batch.filename} is received and waits for its turn."
     )
-
-
-def _received(house: Installation, visitor: Context, file: UploadFile | None, model: str) -> BatchView:
-    """Move what was sent to the store and queue it."""
-    if file is None or not file.filename:
-        visitor.require("credit.batch")
-        raise InvalidInput("No file was chosen.", remedy="Choose a CSV or Parquet file, or a ZIP of linked tables.")
-    path = files.incoming(house)
-    try:
-        with told(file.filename), path.open("wb") as out:
-            shutil.copyfileobj(file.file, out, 1 << 20)
-        return service.submit_batch(house, visitor, path, filename=file.filename, model=model or None)
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _sending(house: Installation, visitor: Context, model: str, found: dict[str, str]) -> dict[str, Any]:

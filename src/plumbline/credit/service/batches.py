@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import polars as pl
@@ -107,6 +107,25 @@ def submit_batch(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return batch_of(installation, context, key)
+
+
+def receive_batch(
+    installation: Installation, context: Context, stream: IO[bytes], *, filename: str | None, model: str | None = None
+) -> BatchView:
+    """Take in what is being sent, piece by piece, and queue it.
+
+    :raises InvalidInput: nothing was sent.
+    """
+    if not filename:
+        context.require("credit.batch")
+        raise InvalidInput("No file was sent.", remedy="Choose a CSV or Parquet file, or a ZIP of linked tables.")
+    path = incoming(installation)
+    try:
+        with told(filename), path.open("wb") as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+        return submit_batch(installation, context, path, filename=filename, model=model or None)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _bare(filename: str) -> str:

@@ -123,7 +123,9 @@ class Portfolio:
 
 
 def to_application_json(portfolio: Portfolio, sk_id: int) -> dict[str, Any]:
-    """One client as ``{"application": {…}, "bureau": […], …}``: all seven tables, without TARGET, nulls left out.
+    """One client as ``{"application": {…}, "bureau": […], …}``: all seven tables, without TARGET.
+
+    What is not known of the application stands there as null, in the histories it is left out.
 
     :raises NotFound: no application has this id.
     """
@@ -134,9 +136,9 @@ def to_application_json(portfolio: Portfolio, sk_id: int) -> dict[str, Any]:
             where=Where(table="application", column=words.CLIENT),
             remedy="Choose an id from the application table.",
         )
-    application = rows.pop("application")[0]
-    application.pop(words.TARGET, None)
-    return {"application": application, **rows}
+    del rows["application"]
+    main = portfolio.tables["application"].filter(pl.col(words.CLIENT) == sk_id).drop(words.TARGET, strict=False)
+    return {"application": main.row(0, named=True), **rows}
 
 
 def _rows_of(portfolio: Portfolio, table: str, sk_id: int) -> list[dict[str, Any]]:
