@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Clock = Callable[[], datetime]
 
@@ -13,6 +14,7 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=64)  # a batch writes one moment hundreds of thousands of times
 def text(moment: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.ffffffZ``: sorts as time does, 27 characters; a naive time is refused."""
     if moment.tzinfo is None:
