@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy.orm import Session
 
 from benchmarks.processes import say
 from plumbline.app import create_app
+from plumbline.credit.answers import listed
 from plumbline.credit.api import PredictionOut, PredictionPage
 from plumbline.kernel.faces.http import Caller, House
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs.worker import Worker, ensure_schedules
 from plumbline.kernel.ledger.service import Act
+from plumbline.kernel.models.predictions import LIGHT
+from plumbline.kernel.models.tables import Prediction
 from plumbline.settings import Settings
 
 PREFIX = "/api/v1/benchmark"
@@ -45,12 +50,21 @@ def empty(house: House, context: Caller) -> dict[str, bool]:
     return {"done": True}
 
 
+@own.get("/rows")
+def plain(request: Request) -> PredictionPage:
+    """The newest fifty decisions as FastAPI and SQLAlchemy alone would list them: no key, no tenant, no page, no count."""
+    with Session(request.app.state.plain) as session:
+        rows = session.scalars(sa.select(Prediction).options(*LIGHT).order_by(Prediction.id.desc()).limit(50)).all()
+    return PredictionPage(items=[PredictionOut(**listed(row)) for row in rows], next=None, total=None)
+
+
 def serve(home: str, database_url: str, worker_threads: int) -> None:
     """The product's server on a free port, which it says first."""
     installation = Installation.open(
         Settings(home=Path(home), database_url=database_url, worker_threads=worker_threads)
     )
     app = create_app(installation)
+    app.state.plain = sa.create_engine(installation.database.url)
     for router in (spent, own):
         app.include_router(router)
     worker = None

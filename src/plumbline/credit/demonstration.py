@@ -107,13 +107,17 @@ class CreditChapter:
             p for p in service.list_decisions(installation, context, PageRequest(limit=500)).items if p.batch_id is None
         ][:1]
         rows = service.rows_of(installation, context, batch.id, PageRequest(limit=8)).items if batch is not None else []
+
+        def told(found: list[Any]) -> list[dict[str, Any]]:
+            return [_plain(service.decision_of(installation, context, p.id).prediction) for p in found]
+
         return {
             "model": {"name": model.name, "version": model.version, "sha256": model.extra["sha256"], "metrics": model.metrics,
                       "threshold": model.extra["threshold"], "training_rows": model.extra["training"]["rows"]},
-            "decision": _plain(single[0]) if single else None,
+            "decision": next(iter(told(single)), None),
             "batch": None if batch is None else {"id": str(batch.id), "filename": batch.filename, "rows": batch.num_applications,
                                                  "rejected": batch.extra.get("rejected"), "decisions": batch.extra.get("decisions")},
-            "rows": [_plain(p) for p in rows],
+            "rows": told(list(rows)),
         }  # fmt: skip
 
     def show(self, told: dict[str, Any]) -> None:

@@ -88,6 +88,7 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
         model, scorer, used = scorer_for(installation, context, _model_name(payload))
         began = time.perf_counter()
         tables = validate_application(content, scorer.schema)
+        canonical.check(content)  # else the database refuses it, and blames a statement
         matrix = scorer.transformer.transform(tables)
         row = np.ascontiguousarray(matrix.values[0])
         decided = scorer.one(row, matrix.flags.get(0, ()))

@@ -31,6 +31,10 @@ _EXACT = 2**53 - 1
 _S = TypeVar("_S", bound="sa.Select[*tuple[Any, ...]]")
 
 
+LIGHT = tuple(defer(column, raiseload=True) for column in (Prediction.content, Prediction.features, Prediction.explanation))
+"""What a list leaves out: kilobytes of JSON a row."""
+
+
 def insert_one(session: WriteSession, **row: Any) -> None:
     """One decision, by attribute name (``extra`` is the column ``metadata``); JSON may be :class:`types.Encoded`."""
     session.execute(sa.insert(Prediction), row)
@@ -58,7 +62,7 @@ def get(session: Session, organization_id: UUID, key: UUID) -> Prediction:
 def page(session: Session, organization_id: UUID, request: PageRequest, *, prediction_type: str | None = None,
          subject_id: str | None = None, model_id: UUID | None = None, batch_id: UUID | None = None, result: str | None = None,
          since: datetime | None = None, until: datetime | None = None, shadows: bool = False) -> Page[Prediction]:  # fmt: skip
-    """Newest first; ``since`` ≤ time of the id < ``until``. ``content`` and ``features`` are not read: use :func:`get`."""
+    """Newest first; ``since`` ≤ time of the id < ``until``. What explains each is not read: use :func:`get`."""
     statement = _chosen(
         scoped(Prediction, organization_id),
         prediction_type,
@@ -70,8 +74,7 @@ def page(session: Session, organization_id: UUID, request: PageRequest, *, predi
         until,
         shadows,
     )
-    light = (defer(Prediction.content, raiseload=True), defer(Prediction.features, raiseload=True))
-    return page_of(session, statement.options(*light), Prediction, request)
+    return page_of(session, statement.options(*LIGHT), Prediction, request)
 
 
 def _chosen(statement: _S, prediction_type: str | None = None, subject_id: str | None = None, model_id: UUID | None = None,
@@ -98,8 +101,7 @@ def _chosen(statement: _S, prediction_type: str | None = None, subject_id: str |
 def riskiest(session: Session, organization_id: UUID, batch_id: UUID, result: str, most: int) -> list[Prediction]:
     """The decisions of a batch with this result and the highest probabilities, highest first."""
     statement = scoped(Prediction, organization_id).where(Prediction.batch_id == batch_id, Prediction.prediction_result == result)
-    light = (defer(Prediction.content, raiseload=True), defer(Prediction.features, raiseload=True))
-    return list(session.scalars(statement.options(*light).order_by(Prediction.probability.desc(), Prediction.id).limit(most)))
+    return list(session.scalars(statement.options(*LIGHT).order_by(Prediction.probability.desc(), Prediction.id).limit(most)))
 
 
 # --- counts for pages
