@@ -118,11 +118,15 @@ def _told(error: Exception) -> int:
 
     if isinstance(error, PlumblineError):
         typer.echo(f"plumbline: {error}", err=True)
-        for one in error.errors[:20]:
+        further = [one for one in error.errors if str(one) != str(error)]
+        for one in further[:20]:
             typer.echo(f"  {one}", err=True)
-        if len(error.errors) > 20:
-            typer.echo(f"  … and {len(error.errors) - 20} more", err=True)
+        if len(further) > 20:
+            typer.echo(f"  … and {len(further) - 20} more", err=True)
         return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        typer.echo(f"plumbline: {error.filename}: {error.strerror}. Check the path, and that you may write there.", err=True)
+        return 1
     return _unexpected(error)
 
 

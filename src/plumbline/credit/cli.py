@@ -41,6 +41,12 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class Level(StrEnum):
+    low = "Low"
+    medium = "Medium"
+    high = "High"
+
+
 SchemaName = Annotated[str, typer.Option("--schema", help="A schema file, or the name of one that is shipped.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
 
@@ -72,7 +78,10 @@ def generate(
     )
     facts = {"folder": str(folder), **report.to_dict()}
     if not as_json:
-        facts |= {"tables": ", ".join(f"{n} {rows:,}" for n, rows in report.rows.items())}
+        facts |= {
+            "tables": ", ".join(f"{n} {rows:,}" for n, rows in report.rows.items()),
+            "effect_sd": ", ".join(f"{n} {sd:.3g}" for n, sd in report.effect_sd.items()),
+        }
         facts.pop("rows", None)
     print_facts(facts, as_json=as_json)
 
@@ -197,6 +206,8 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Decide one application and record it."""
+    from dataclasses import replace
+
     from plumbline.credit import service
     from plumbline.kernel import canonical
     from plumbline.kernel.errors import InvalidInput, NotFound, Where
@@ -212,7 +223,11 @@ def score(
             where=Where(file=file),
             remedy="Give the path of a JSON file, or - for standard input.",
         )
-    payload = canonical.loads(data)
+    try:
+        payload = canonical.loads(data)
+    except InvalidInput as error:
+        error.where = replace(error.where or Where(), file="standard input" if file == "-" else file)
+        raise
     if not isinstance(payload, dict):
         raise InvalidInput(
             "An application is a JSON object.",
@@ -238,7 +253,7 @@ def print_reasons(reasons: list[dict[str, Any]]) -> None:
         [i, r["code"], r.get("text"), r.get("value"), r.get("typical"), f"{r['contribution']:+.3f}"]
         for i, r in enumerate(reasons, 1)
     ]
-    print_table(["#", "reason", "what it means", "value", "typical", "log-odds"], rows, right=("#", "log-odds"), title="\nReasons",
+    print_table(["#", "reason", "what it means", "value", "typical", "log-odds"], rows, right=("#", "value", "typical", "log-odds"), title="\nReasons",
                 empty="No reason speaks against this application.")  # fmt: skip
 
 
@@ -246,7 +261,7 @@ def print_reasons(reasons: list[dict[str, Any]]) -> None:
 def decisions(
     context: typer.Context,
     subject: Annotated[str | None, typer.Option("--subject", help="Only of this application.")] = None,
-    level: Annotated[str | None, typer.Option("--level", help="Low, Medium or High.")] = None,
+    level: Annotated[Level | None, typer.Option("--level", help="Only of this risk.")] = None,
     batch_id: Annotated[str | None, typer.Option("--batch", help="Only of this batch.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -258,7 +273,7 @@ def decisions(
     from plumbline.kernel.paging import PageRequest
 
     called = invocation(context)
-    page = service.list_decisions(called.installation, called.context, PageRequest.parse(limit, cursor), subject_id=subject, level=level,
+    page = service.list_decisions(called.installation, called.context, PageRequest.parse(limit, cursor), subject_id=subject, level=level.value if level else None,
                                   batch_id=key_of(batch_id) if batch_id else None)  # fmt: skip
     columns = ("id", "subject_id", "probability", "risk_level", "decision", "points", "created_at")
     print_page(page, columns, listed, as_json=as_json, right=("probability", "points"), empty="Nothing is decided yet.")
@@ -329,6 +344,9 @@ def batch_run(
     from plumbline.credit.results import told
     from plumbline.credit.service.batches import incoming
 
+    for target in (out, rejects):
+        if target is not None:  # before the work, not after it
+            target.parent.mkdir(parents=True, exist_ok=True)
     called = invocation(context)
     received, name = incoming(called.installation), path.name
     packed = received.with_name(f"{received.name}.zip")
@@ -356,6 +374,7 @@ def finish(
     import shutil
 
     from plumbline.credit import service
+    from plumbline.credit.results import written
     from plumbline.credit.service.batches import download
     from plumbline.kernel.jobs.service import run_inline
 
@@ -370,14 +389,16 @@ def finish(
             files = view.batch.extra.get("files", {})
             for target, which in ((out, "results"), (rejects, "rejects")):
                 if target is not None and f"{which}.csv" in files:
-                    shutil.copyfile(download(called.installation, called.context, key, which)[0], target)
+                    source, _name = download(called.installation, called.context, key, which)
+                    with written(target) as copy, source.open("rb") as found:
+                        shutil.copyfileobj(found, copy)
     show_batch(view, as_json=as_json)
     if view.status == "failed":
         raise typer.Exit(1)
 
 
 def show_batch(view: Any, *, as_json: bool) -> None:
-    from plumbline.credit.answers import batch_facts
+    from plumbline.credit.answers import DECISIONS, LEVELS, batch_facts
 
     facts = batch_facts(view)
     if as_json:
@@ -387,7 +408,9 @@ def show_batch(view: Any, *, as_json: bool) -> None:
     facts["model"] = f"{facts['model']['name']}@{facts['model']['version']}"
     facts |= {k: summary.get(k) for k in ("scored", "mean_probability") if k in summary}
     facts |= {
-        k: ", ".join(f"{n} {c:,}" for n, c in summary[k].items()) for k in ("levels", "decisions") if k in summary
+        k: ", ".join(f"{n} {summary[k][n]:,}" for n in order if n in summary[k])
+        for k, order in (("levels", LEVELS), ("decisions", DECISIONS))
+        if k in summary
     }
     print_facts(facts, as_json=False)
     for warning in summary.get("warnings", []):
@@ -432,7 +455,7 @@ def batch_resume(
 
     called = invocation(context)
     view = service.batch_of(called.installation, called.context, key_of(key))
-    if view.status == "failed":
+    if view.status in ("failed", "completed"):  # of a completed one this tells that there is nothing to resume
         service.resume_batch(called.installation, called.context, view.batch.id)
     finish(context, view.batch.id, None, None, queue=queue, as_json=as_json)
 

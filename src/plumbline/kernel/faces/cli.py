@@ -107,19 +107,31 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = (), title: str | None = None,
                 empty: str = "Nothing here yet.") -> None:  # fmt: skip
     """A table for people; numbers stand right."""
+    from datetime import datetime
+
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     if not rows:
         typer.echo(empty)
         return
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    if title:
+        typer.echo(title)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold",
+                         no_wrap=any(isinstance(row[number], datetime) for row in rows))  # fmt: skip
     for row in rows:
         table.add_row(*(shown(v) for v in row))
-    # a narrow pipe must not cut ids: without a terminal the table is as wide as it needs
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    # sentences fold, words do not: an id that is cut into pieces cannot be copied
+    least = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    console.width = max(console.width, least)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def shown(value: Any) -> str:
@@ -133,7 +145,7 @@ def shown(value: Any) -> str:
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
         case float():
-            return f"{value:.4g}"
+            return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
         case int():
             return f"{value:,}"
     return str(value)
