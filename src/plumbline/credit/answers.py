@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plumbline.credit.service.batches import BatchView
 
-LEVELS, DECISIONS = ("Low", "Medium", "High"), ("approve", "review", "decline")
 SUMMARY = ("scored", "levels", "decisions", "mean_probability", "warnings", "records_root", "files", "histogram")
 
 

@@ -80,7 +80,7 @@ def generate(
     if not as_json:
         facts |= {
             "tables": ", ".join(f"{n} {rows:,}" for n, rows in report.rows.items()),
-            "effect_sd": ", ".join(f"{n} {sd:.3g}" for n, sd in report.effect_sd.items()),
+            "effect_sd": ", ".join(f"{n} {sd:.3g}" for n, sd in facts["effect_sd"].items()),
         }
         facts.pop("rows", None)
     print_facts(facts, as_json=as_json)
@@ -398,7 +398,8 @@ def finish(
 
 
 def show_batch(view: Any, *, as_json: bool) -> None:
-    from plumbline.credit.answers import DECISIONS, LEVELS, batch_facts
+    from plumbline.credit.answers import batch_facts
+    from plumbline.credit.modelling.policy import DECISIONS, LEVELS
 
     facts = batch_facts(view)
     if as_json:

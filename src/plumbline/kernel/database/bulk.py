@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
+from plumbline.kernel.database.engine import WriteSession
 from plumbline.kernel.database.query import upsert
 from plumbline.kernel.database.schema import Table
 
@@ -16,7 +16,7 @@ STEP = 1000
 COPY_FROM = 200  # rows from which COPY pays
 
 
-def bulk_insert(session: Session, table: type[Table], rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> int:
+def bulk_insert(session: WriteSession, table: type[Table], rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> int:
     """Insert rows given by database column name; a row whose id is there already is left as it is.
 
     :returns: how many rows were inserted.
@@ -26,25 +26,44 @@ def bulk_insert(session: Session, table: type[Table], rows: Iterable[Mapping[str
     stream = iter(rows)
     head = list(islice(stream, COPY_FROM))
     connection = session.connection()
-    if len(head) == COPY_FROM and connection.dialect.name == "postgresql":
-        return _copy(connection, target, columns, _chain(head, stream))
+    if connection.dialect.name == "sqlite":
+        return _many(connection, target, columns, chain(head, stream))
+    if len(head) == COPY_FROM:
+        return _copy(connection, target, columns, chain(head, stream))
+    statement = upsert(session, table).on_conflict_do_nothing(index_elements=["id"]).returning(target.c.id)
+    return len(connection.execute(statement, head).all()) if head else 0
+
+
+def _bound(connection: sa.Connection, target: sa.Table, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """A row as its driver takes it: what SQLAlchemy's bind processors do, kept for a column whose value stays the same."""
+    dialect = connection.dialect
+    processors = [target.c[c].type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
+    last: list[tuple[Any, Any]] = [(None, None)] * len(columns)
+
+    def bound(row: Mapping[str, Any]) -> list[Any]:
+        values = []
+        for i, (name, processor) in enumerate(zip(columns, processors)):
+            value = row.get(name)
+            if processor is not None and value is not None:
+                if last[i][0] is not value:
+                    last[i] = (value, processor(value))
+                value = last[i][1]
+            values.append(value)
+        return tuple(values)
+
+    return bound
+
+
+def _many(connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> int:
+    """The statement is written here: SQLAlchemy's way through its compiler costs as much as the insert."""
+    quote = connection.dialect.identifier_preparer.quote
+    names, marks = ", ".join(quote(c) for c in columns), ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {quote(target.name)} ({names}) VALUES ({marks}) ON CONFLICT (id) DO NOTHING"
+    bound = _bound(connection, target, columns)
     inserted = 0
-    statement = upsert(session, table).on_conflict_do_nothing(index_elements=["id"])
-    if connection.dialect.name == "postgresql":  # its driver does not count the rows of many sets of parameters
-        return len(connection.execute(statement.returning(target.c.id), head).all()) if head else 0
-    for part in _steps(_chain(head, stream)):
-        inserted += connection.execute(statement, part).rowcount
+    while part := [bound(row) for row in islice(rows, STEP)]:
+        inserted += connection.exec_driver_sql(statement, part).rowcount
     return inserted
-
-
-def _chain(head: list[Mapping[str, Any]], rest: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    yield from head
-    yield from rest
-
-
-def _steps(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    while part := list(islice(rows, STEP)):
-        yield part
 
 
 def _copy(connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> int:
@@ -53,16 +72,19 @@ def _copy(connection: sa.Connection, target: sa.Table, columns: Sequence[str], r
     quote = dialect.identifier_preparer.quote
     names = ", ".join(quote(c) for c in columns)
     temporary = quote(f"bulk_{target.name}")
-    # COPY knows nothing of SQLAlchemy's bind processors: apply them here
-    processors = [target.c[c].type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
+    bound = _bound(connection, target, columns)
     connection.exec_driver_sql(f"CREATE TEMP TABLE {temporary} (LIKE {quote(target.name)} INCLUDING DEFAULTS) ON COMMIT DROP")
-    driver = connection.connection.driver_connection
+    driver, module = connection.connection.driver_connection, dialect.dbapi
     assert driver is not None
-    with driver.cursor() as cursor:
-        with cursor.copy(f"COPY {temporary} ({names}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row([p(row.get(c)) if p else row.get(c) for p, c in zip(processors, columns)])
-        cursor.execute(f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING")
-        inserted: int = cursor.rowcount
-        cursor.execute(f"DROP TABLE {temporary}")
+    assert module is not None
+    try:
+        with driver.cursor() as cursor:
+            with cursor.copy(f"COPY {temporary} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(bound(row))
+            cursor.execute(f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING")
+            inserted: int = cursor.rowcount
+            cursor.execute(f"DROP TABLE {temporary}")
+    except module.Error as error:  # as SQLAlchemy would have raised it
+        raise sa.exc.DBAPIError.instance("COPY", None, error, module.Error, dialect=dialect) from error
     return inserted
