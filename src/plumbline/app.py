@@ -83,5 +83,7 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
             host = request.client.host if request.client else ""
             allowed = host == "testclient" or ipaddress.ip_address(host).is_loopback
         if not allowed:
-            raise Forbidden("Metrics are for this machine, or for who holds the token.", remedy="Set PLUMBLINE_METRICS_TOKEN.")
+            raise Forbidden(
+                "Metrics are for this machine, or for who holds the token.", remedy="Set PLUMBLINE_METRICS_TOKEN."
+            )
         return PlainTextResponse(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")

@@ -62,7 +62,9 @@ class Lazy(TyperGroup):
             self.listing = False
 
 
-app = typer.Typer(cls=Lazy, no_args_is_help=True, pretty_exceptions_enable=False, help="The system of record for automated decisions.")
+app = typer.Typer(
+    cls=Lazy, no_args_is_help=True, pretty_exceptions_enable=False, help="The system of record for automated decisions."
+)
 
 
 def _version(wanted: bool) -> None:
@@ -76,13 +78,22 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     context: typer.Context,
-    home: Annotated[Path | None, typer.Option("--home", help="Folder of the embedded database and files.", envvar="PLUMBLINE_HOME")] = None,
-    database_url: Annotated[
-        str | None, typer.Option("--database-url", help="sqlite:///FILE or postgresql://USER@HOST/NAME.", envvar="PLUMBLINE_DATABASE_URL")
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Folder of the embedded database and files.", envvar="PLUMBLINE_HOME")
     ] = None,
-    organization: Annotated[str | None, typer.Option("--organization", help="Short name of the organization to work in.")] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url", help="sqlite:///FILE or postgresql://USER@HOST/NAME.", envvar="PLUMBLINE_DATABASE_URL"
+        ),
+    ] = None,
+    organization: Annotated[
+        str | None, typer.Option("--organization", help="Short name of the organization to work in.")
+    ] = None,
     acting: Annotated[str | None, typer.Option("--as", help="Act as this person.")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """The system of record for automated decisions."""
     context.obj = Invocation(home=home, database_url=database_url, organization=organization, acting=acting)
@@ -125,7 +136,9 @@ def _told(error: Exception) -> int:
             typer.echo(f"  … and {len(further) - 20} more", err=True)
         return error.exit_code
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        typer.echo(f"plumbline: {error.filename}: {error.strerror}. Check the path, and that you may write there.", err=True)
+        typer.echo(
+            f"plumbline: {error.filename}: {error.strerror}. Check the path, and that you may write there.", err=True
+        )
         return 1
     return _unexpected(error)
 

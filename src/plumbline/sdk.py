@@ -28,13 +28,22 @@ class Workspace:
 
         from plumbline.kernel.identity import rights
 
-        self.installation = Installation.open(settings.load(home=Path(home) if home else None, database_url=database_url), clock=clock)
+        self.installation = Installation.open(
+            settings.load(home=Path(home) if home else None, database_url=database_url), clock=clock
+        )
         found = identity.organization_of(self.installation, organization)
         self._context = identity.system_context(self.installation, found.id, actor="sdk", client="sdk")
         if user is not None:
             person = identity.user_named(self.installation, self._context, user)
             held = rights.EVERY if person.is_superuser else rights.of_role(person.role)
-            self._context = replace(self._context, actor_type="user", actor_id=str(person.id), user_id=person.id, rights=held, role=person.role)
+            self._context = replace(
+                self._context,
+                actor_type="user",
+                actor_id=str(person.id),
+                user_id=person.id,
+                rights=held,
+                role=person.role,
+            )
 
     def context(self) -> Any:
         """Who acts, now."""
@@ -54,5 +63,7 @@ class Workspace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

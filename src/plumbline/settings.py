@@ -32,20 +32,32 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PLUMBLINE_", extra="forbid", frozen=True)
 
     home: Path = Field(default_factory=default_home, description="Folder of the database, artefacts, files and keys.")
-    database_url: str | None = Field(None, description="sqlite:///FILE or postgresql://USER@HOST/NAME; default: a file in the home.")
-    artifacts: str | None = Field(None, description="Where model files live: a folder or any fsspec address; default: in the home.")
-    environment: str = Field("embedded", description="Shown in the console: embedded, demonstration, staging, production.")
+    database_url: str | None = Field(
+        None, description="sqlite:///FILE or postgresql://USER@HOST/NAME; default: a file in the home."
+    )
+    artifacts: str | None = Field(
+        None, description="Where model files live: a folder or any fsspec address; default: in the home."
+    )
+    environment: str = Field(
+        "embedded", description="Shown in the console: embedded, demonstration, staging, production."
+    )
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(8400, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
     public_url: str | None = Field(None, description="The address people use, where a proxy stands before the server.")
-    worker_threads: int = Field(2, ge=0, le=64, description="Background threads inside `serve`; 0 leaves the work to `plumbline worker`.")
+    worker_threads: int = Field(
+        2, ge=0, le=64, description="Background threads inside `serve`; 0 leaves the work to `plumbline worker`."
+    )
     max_upload_bytes: int = Field(2_000_000_000, ge=1, description="Largest file that is taken, packed.")
     max_unpacked_bytes: int = Field(20_000_000_000, ge=1, description="Largest content of a compressed file.")
     max_request_bytes: int = Field(10_000_000, ge=1, description="Largest request that is not a file.")
     session_hours: float = Field(12.0, gt=0, description="A sign-in ends after this time.")
     session_idle_minutes: float = Field(60.0, gt=0, description="A sign-in ends when unused for this time.")
-    sign_in_attempts: int = Field(10, ge=1, description="Sign-in attempts an account or address has at once; one more each 30 s.")
-    metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics; without it only loopback may read them.")
+    sign_in_attempts: int = Field(
+        10, ge=1, description="Sign-in attempts an account or address has at once; one more each 30 s."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token for /metrics; without it only loopback may read them."
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @classmethod
@@ -109,5 +121,12 @@ def shown(settings: Settings) -> list[dict[str, Any]]:
             import sqlalchemy as sa
 
             value = sa.make_url(value).render_as_string(hide_password=True)
-        rows.append({"name": name, "value": None if value is None else str(value), "source": source, "meaning": field.description})
+        rows.append(
+            {
+                "name": name,
+                "value": None if value is None else str(value),
+                "source": source,
+                "meaning": field.description,
+            }
+        )
     return rows

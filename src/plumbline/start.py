@@ -80,9 +80,16 @@ def run_server(installation: Installation, host: str, port: int, ready: Any) -> 
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise Unavailable(f"Port {port} of {host} cannot be used: {error.strerror}.", remedy="Choose another: --port 0 takes a free one.") from None
+        raise Unavailable(
+            f"Port {port} of {host} cannot be used: {error.strerror}.",
+            remedy="Choose another: --port 0 takes a free one.",
+        ) from None
     ensure_schedules(installation)
-    worker = Worker(installation, name=worker_name("serve"), threads=settings.worker_threads) if settings.worker_threads else None
+    worker = (
+        Worker(installation, name=worker_name("serve"), threads=settings.worker_threads)
+        if settings.worker_threads
+        else None
+    )
     config = uvicorn.Config(create_app(installation), log_config=None, access_log=False, proxy_headers=True, timeout_graceful_shutdown=10,
                             server_header=False)  # fmt: skip
     if worker is not None:
@@ -145,12 +152,15 @@ def demo(
         else:
             built.show()
         if serving:
+
             def ready(address: str) -> None:
                 from plumbline.kernel.identity import service as identity
 
                 owner = firm_context(built.installation)
                 token = identity.once_link(built.installation, owner, built.admin_id)
-                typer.echo(f"\nConsole:  {address}\nSign in:  {address}/signin/once/{token}   (works once, for 30 minutes)\nStop with Ctrl+C.")
+                typer.echo(
+                    f"\nConsole:  {address}\nSign in:  {address}/signin/once/{token}   (works once, for 30 minutes)\nStop with Ctrl+C."
+                )
 
             run_server(built.installation, settings.host, port, ready)
     finally:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from httpx import Response
 
+from plumbline.app import create_app
 from plumbline.kernel.installation import Installation
 
 with warnings.catch_warnings():  # starlette would rather have a client that is not published yet for all our Pythons
@@ -22,44 +23,8 @@ SAME_ORIGIN = {"Origin": BASE}
 
 
 def application(installation: Installation) -> FastAPI:
-    """The product's application; while a part of it cannot be imported, the kernel's own routers in the same frame."""
-    try:
-        from plumbline.app import create_app
-
-        app = create_app(installation)
-    except (ImportError, AttributeError):
-        app = _kernel_only(installation)
-    return app
-
-
-def _kernel_only(installation: Installation) -> FastAPI:
-    from fastapi import Depends
-
-    from plumbline.console import views
-    from plumbline.kernel import room
-    from plumbline.kernel.faces.asgi import Metrics, Requests
-    from plumbline.kernel.faces.http import ERRORS, install_errors
-
-    app = FastAPI(dependencies=[Depends(views.same_origin)], openapi_url="/api/v1/openapi.json",
-                  generate_unique_id_function=lambda route: route.name)  # fmt: skip
-    app.state.installation = installation
-    for part in room.parts():
-        if part.name not in ("identity", "ledger", "lifecycle"):
-            continue
-        if part.templates:
-            views.register_templates(part.templates, part.name)
-        if part.router:
-            app.include_router(room.load(part.router), prefix="/api/v1", responses=ERRORS, tags=[part.name])
-        if part.pages:
-            app.include_router(room.load(part.pages), include_in_schema=False)
-    from plumbline.kernel.lifecycle.api import root
-
-    app.include_router(root)
-    views.install(app)
-    install_errors(app)
-    app.add_middleware(Requests, metrics=Metrics(), largest_request=installation.settings.max_request_bytes,
-                       largest_file=installation.settings.max_upload_bytes)  # fmt: skip
-    return app
+    """The product's application."""
+    return create_app(installation)
 
 
 @dataclass

@@ -25,7 +25,9 @@ from plumbline.kernel.faces.cli import (
 if TYPE_CHECKING:
     from plumbline.credit.intake.readers import Limits
 
-credit = typer.Typer(no_args_is_help=True, add_completion=False, help="Credit scoring: train, score one or a file, explain, replay.")
+credit = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Credit scoring: train, score one or a file, explain, replay."
+)
 schemas = typer.Typer(no_args_is_help=True, add_completion=False, help="Schema files: what a data set's columns mean.")
 batch = typer.Typer(no_args_is_help=True, add_completion=False, help="Files of applications.")
 credit.add_typer(schemas, name="schema")
@@ -89,7 +91,9 @@ def generate(
 @schemas.command("infer")
 def schema_infer(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file, also as .gz or .zst.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file, also as .gz or .zst.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", help="Write the proposal here instead of printing it.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -74,7 +74,9 @@ class CreditChapter:
 
     def _review_oldest(self, chapter: Chapter, rng: np.random.Generator) -> None:
         house, clock = chapter.installation, chapter.clock
-        waiting = findings.list_findings(house, chapter.person(ANALYST), PageRequest(limit=100), state="waiting", room="credit").items
+        waiting = findings.list_findings(
+            house, chapter.person(ANALYST), PageRequest(limit=100), state="waiting", room="credit"
+        ).items
         if len(waiting) < 3:  # the newest ones rest a while
             return
         oldest = waiting[-1]
@@ -84,7 +86,11 @@ class CreditChapter:
             findings.note(house, chapter.person(ANALYST), oldest.id, "Asked the branch for the last three pay slips.")
             clock.move(timedelta(minutes=25))
         decision = "decline" if (oldest.score or 0.0) > 0.12 else "approve"
-        cause = "The documents confirm what the model saw." if decision == "decline" else "Stable income shown by three pay slips."
+        cause = (
+            "The documents confirm what the model saw."
+            if decision == "decline"
+            else "Stable income shown by three pay slips."
+        )
         findings.resolve(house, chapter.person(ANALYST), oldest.id, note=cause, decision=decision)
 
     def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:

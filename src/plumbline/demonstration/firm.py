@@ -130,7 +130,10 @@ def _demand_demonstration(owner: Database) -> None:
     with owner.read(None) as session:
         found = repository.organizations(session)
     if any(o.slug != SLUG for o in found):
-        raise Conflict("This database holds other organizations than the demonstration's.", remedy="Give the demonstration a database of its own.")
+        raise Conflict(
+            "This database holds other organizations than the demonstration's.",
+            remedy="Give the demonstration a database of its own.",
+        )
 
 
 def _opened(installation: Installation, clock: HistoryClock) -> Built | None:
@@ -146,7 +149,9 @@ def _opened(installation: Installation, clock: HistoryClock) -> Built | None:
                        remedy="Give the demonstration a home or database of its own.") from None  # fmt: skip
     clock.catch_up()
     if not (found.settings or {}).get(MARK):
-        raise Conflict("The demonstration was interrupted while it was built.", remedy="Build it anew: plumbline demo --fresh")
+        raise Conflict(
+            "The demonstration was interrupted while it was built.", remedy="Build it anew: plumbline demo --fresh"
+        )
     context = identity.system_context(installation, found.id, actor="demonstration")
     admin = identity.user_named(installation, context, OWNER[0])
     return Built(installation, admin.id, _summary(installation, context))
@@ -168,10 +173,19 @@ def _summary(installation: Installation, context: Context) -> dict[str, Any]:
     return summary
 
 
-def _built(installation: Installation, clock: HistoryClock, settings: Settings, days: int, seed: int, told: Callable[[str], None]) -> Built:
+def _built(
+    installation: Installation,
+    clock: HistoryClock,
+    settings: Settings,
+    days: int,
+    seed: int,
+    told: Callable[[str], None],
+) -> Built:
     told(f"Building {NAME}: everything in it is synthetic")
     password = passwords.generated()
-    made = identity.initialize(installation, name=NAME, slug=SLUG, username=OWNER[0], email=f"{OWNER[0]}@{SLUG}.example", password=password)
+    made = identity.initialize(
+        installation, name=NAME, slug=SLUG, username=OWNER[0], email=f"{OWNER[0]}@{SLUG}.example", password=password
+    )
     clock.move(timedelta(minutes=3))
     owner = Context(organization_id=made.organization_id, actor_type="user", actor_id=str(made.user_id), user_id=made.user_id,
                     client_id="demonstration", now=clock(), rights=rights.EVERY, role="admin")  # fmt: skip

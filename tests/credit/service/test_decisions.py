@@ -37,7 +37,11 @@ def test_a_decision_is_one_row_and_one_entry_that_binds_it(lender: Lender) -> No
     assert entry.resource_id == answer.id
     assert entry.user_id == lender.people["analyst"]
     row = stored(lender, answer.id)
-    assert (row.probability, row.prediction_result, row.subject_id) == (answer.probability, answer.risk_level, answer.subject_id)
+    assert (row.probability, row.prediction_result, row.subject_id) == (
+        answer.probability,
+        answer.risk_level,
+        answer.subject_id,
+    )
     assert row.content == payload(0)
     assert row.user_id == lender.people["analyst"]
     assert entry.details["model_sha256"] == answer.model["sha256"] == lender.sha256
@@ -54,7 +58,9 @@ def test_a_row_that_was_changed_behind_our_back_is_found(lender: Lender, change:
     (entry,) = lender.entries("credit.score")
     if lender.installation.database.is_sqlite:
         lender.change("DROP TRIGGER IF EXISTS predictions_frozen")
-        for (name,) in lender.rows("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'predictions'"):
+        for (name,) in lender.rows(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'predictions'"
+        ):
             lender.change(f"DROP TRIGGER {name}")
     else:
         lender.change("ALTER TABLE predictions DISABLE TRIGGER USER")
@@ -64,7 +70,8 @@ def test_a_row_that_was_changed_behind_our_back_is_found(lender: Lender, change:
 
 
 @pytest.mark.parametrize(
-    ("level", "decision", "severity"), [("High", None, "high"), ("Medium", "review", "medium"), ("Low", "approve", None)]
+    ("level", "decision", "severity"),
+    [("High", None, "high"), ("Medium", "review", "medium"), ("Low", "approve", None)],
 )
 def test_high_risk_and_cases_for_a_person_get_a_review_and_a_finding(
     lender: Lender, level: str, decision: str | None, severity: str | None
@@ -121,7 +128,9 @@ def test_an_id_that_was_used_for_another_application_is_a_conflict(lender: Lende
     assert lender.count("predictions") == 1
 
 
-def test_another_tenants_id_is_a_conflict_that_tells_nothing(lender: Lender, other: Lender, clock: SteppingClock) -> None:
+def test_another_tenants_id_is_a_conflict_that_tells_nothing(
+    lender: Lender, other: Lender, clock: SteppingClock
+) -> None:
     key = new_id(clock.now)
     there = decided(other, {**payload(0), "id": str(key)})
     with pytest.raises(Conflict) as refused:
@@ -139,7 +148,11 @@ def test_another_tenants_id_is_a_conflict_that_tells_nothing(lender: Lender, oth
     assert service.list_decisions(lender.installation, lender.analyst, PageRequest(10)).items == []
 
 
-@pytest.mark.parametrize("wanted", ["no id", "9b2f6b9e-3f0c-4a4e-9f57-3a8f2b1c0d11", 7, {"a": 1}], ids=["text", "version 4", "number", "object"])
+@pytest.mark.parametrize(
+    "wanted",
+    ["no id", "9b2f6b9e-3f0c-4a4e-9f57-3a8f2b1c0d11", 7, {"a": 1}],
+    ids=["text", "version 4", "number", "object"],
+)
 def test_an_id_that_is_no_recent_uuid_of_version_7_is_refused(embedded: Lender, wanted: Any) -> None:
     with pytest.raises(InvalidInput) as refused:
         decided(embedded, {**payload(0), "id": wanted})
@@ -191,7 +204,14 @@ def test_a_failed_call_leaves_one_failed_entry_and_nothing_else(lender: Lender) 
 def test_a_whole_number_that_json_cannot_carry_is_refused_with_its_place(lender: Lender, number: int) -> None:
     application = copy.deepcopy(payload(0))
     application["application"]["SK_ID_CURR"] = number
-    for name in ("bureau", "previous_application", "POS_CASH_balance", "credit_card_balance", "installments_payments", "bureau_balance"):
+    for name in (
+        "bureau",
+        "previous_application",
+        "POS_CASH_balance",
+        "credit_card_balance",
+        "installments_payments",
+        "bureau_balance",
+    ):
         application.pop(name, None)
     with pytest.raises(InvalidInput, match="too large"):
         decided(lender, application)
@@ -231,7 +251,11 @@ def test_protected_columns_are_in_the_input_and_in_nothing_that_was_made_from_it
     answer = decided(lender, application_with(level="High"))
     row = stored(lender, answer.id)
     assert set(PROTECTED) <= set(row.content["application"])
-    names = [*row.features, *row.explanation["contributions"], *[r.get("feature") or "" for r in row.explanation["reasons"]]]
+    names = [
+        *row.features,
+        *row.explanation["contributions"],
+        *[r.get("feature") or "" for r in row.explanation["reasons"]],
+    ]
     assert not [n for n in names if any(p in n for p in PROTECTED)]
 
 

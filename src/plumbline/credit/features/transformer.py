@@ -87,7 +87,9 @@ class Transformer:
         names = [name for name, info in plan.infos.items() if not info.lineage & protected]
         if not names:
             raise InvalidInput("No column is left to learn from.", where=Where(table=schema.main.name))
-        computed = computed_features(plan, [plan.main[name].alias(name) for name in names], tables, None, list(schema.main.columns))
+        computed = computed_features(
+            plan, [plan.main[name].alias(name) for name in names], tables, None, list(schema.main.columns)
+        )
         if computed.height == 0:
             raise InvalidInput("The training table has no rows.", where=Where(table=schema.main.name))
         features, rare = [], {}

@@ -203,7 +203,9 @@ def download(installation: Installation, context: Context, key: UUID, which: str
             raise NotFound(f"There is no file '{which}'.", remedy=f"Ask for one of {', '.join(DOWNLOADS)}.")
         files = view.batch.extra.get("files", {})
         if DOWNLOADS[which] not in files and view.status == "failed":
-            raise Conflict(f"The batch has failed: {view.error}", remedy="There are no results; resume it, or send the file again.")
+            raise Conflict(
+                f"The batch has failed: {view.error}", remedy="There are no results; resume it, or send the file again."
+            )
         if DOWNLOADS[which] not in files:
             raise Conflict("The results are not there yet.", remedy="Wait until the batch is completed.")
         path = folder_of(installation, key) / DOWNLOADS[which]

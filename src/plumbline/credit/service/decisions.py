@@ -123,7 +123,9 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
 def _model_name(payload: dict[str, Any]) -> str | None:
     name = payload.get("model")
     if name is not None and not isinstance(name, str):
-        raise InvalidInput("The name of a model is a text.", where=Where(field="model"), remedy="Send its name, name@version or id.")
+        raise InvalidInput(
+            "The name of a model is a text.", where=Where(field="model"), remedy="Send its name, name@version or id."
+        )
     return name
 
 

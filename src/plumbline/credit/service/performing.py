@@ -147,7 +147,11 @@ def _finish(
         )  # fmt: skip
         if rows > SMALL:  # the riskiest only: nobody can look at thousands
             worst = predictions.riskiest(session, claim.organization_id, batch.id, "High", MOST_FINDINGS)
-            open_reviews(session, context, [Concern(p.id, p.subject_id, "High", p.extra["decision"], p.probability) for p in worst])
+            open_reviews(
+                session,
+                context,
+                [Concern(p.id, p.subject_id, "High", p.extra["decision"], p.probability) for p in worst],
+            )
         audit(session, context, "credit.batch.score", "batch", batch.id, details={
             "batch_id": str(batch.id), "file_sha256": batch.file_sha256, "model_sha256": used.sha256, "records_root": root,
             "results_sha256": files[RESULTS], "rejected": rejected, "rows": rows, "scored": rows - rejected,

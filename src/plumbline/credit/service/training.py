@@ -52,7 +52,9 @@ def check_files(path: Path, schema: Schema, *, scoring: bool, limits: Limits) ->
             odd.append(chunk.warnings)
             rows, rejected = rows + chunk.rows, rejected + chunk.rejected_rows
         tables = {schema.main.name: pl.concat(frames, how="vertical"), **upload.linked}
-        return Checked(tables, pl.concat(rejects, how="vertical"), rows, rejected, [*upload.warnings, *told_warnings(odd)])
+        return Checked(
+            tables, pl.concat(rejects, how="vertical"), rows, rejected, [*upload.warnings, *told_warnings(odd)]
+        )
 
 
 def train(installation: Installation, context: Context, *, tables: Mapping[str, pl.DataFrame], schema: Schema, name: str | None = None,

@@ -15,4 +15,26 @@ from plumbline.kernel.database.schema import (
     options,
 )
 
-__all__ = ["Database", "Keyed", "ReadSession", "SoftDeleted", "Table", "TenantOwned", "Timestamped", "WriteSession", "accept_client_id", "bulk_insert", "by_time", "changed", "first_id", "new_id", "one", "one_of", "options", "page", "scoped", "time_of", "upsert"]
+__all__ = [
+    "Database",
+    "Keyed",
+    "ReadSession",
+    "SoftDeleted",
+    "Table",
+    "TenantOwned",
+    "Timestamped",
+    "WriteSession",
+    "accept_client_id",
+    "bulk_insert",
+    "by_time",
+    "changed",
+    "first_id",
+    "new_id",
+    "one",
+    "one_of",
+    "options",
+    "page",
+    "scoped",
+    "time_of",
+    "upsert",
+]

@@ -16,7 +16,9 @@ STEP = 1000
 COPY_FROM = 200  # rows from which COPY pays
 
 
-def bulk_insert(session: WriteSession, table: type[Table], rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> int:
+def bulk_insert(
+    session: WriteSession, table: type[Table], rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]
+) -> int:
     """Insert rows given by database column name; a row whose id is there already is left as it is.
 
     :returns: how many rows were inserted.
@@ -34,14 +36,16 @@ def bulk_insert(session: WriteSession, table: type[Table], rows: Iterable[Mappin
     return len(connection.execute(statement, head).all()) if head else 0
 
 
-def _bound(connection: sa.Connection, target: sa.Table, columns: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+def _bound(
+    connection: sa.Connection, target: sa.Table, columns: Sequence[str]
+) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     """A row as its driver takes it: what SQLAlchemy's bind processors do, kept for a column whose value stays the same."""
     dialect = connection.dialect
     processors = [target.c[c].type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
     last: list[tuple[Any, Any]] = [(None, None)] * len(columns)
 
-    def bound(row: Mapping[str, Any]) -> list[Any]:
-        values = []
+    def bound(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        values: list[Any] = []
         for i, (name, processor) in enumerate(zip(columns, processors)):
             value = row.get(name)
             if processor is not None and value is not None:
@@ -54,7 +58,9 @@ def _bound(connection: sa.Connection, target: sa.Table, columns: Sequence[str]) 
     return bound
 
 
-def _many(connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> int:
+def _many(
+    connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]
+) -> int:
     """The statement is written here: SQLAlchemy's way through its compiler costs as much as the insert."""
     quote = connection.dialect.identifier_preparer.quote
     names, marks = ", ".join(quote(c) for c in columns), ", ".join("?" * len(columns))
@@ -66,14 +72,18 @@ def _many(connection: sa.Connection, target: sa.Table, columns: Sequence[str], r
     return inserted
 
 
-def _copy(connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]) -> int:
+def _copy(
+    connection: sa.Connection, target: sa.Table, columns: Sequence[str], rows: Iterator[Mapping[str, Any]]
+) -> int:
     """COPY into a temporary table, then one INSERT … SELECT: row-level security refuses COPY into the table itself."""
     dialect = connection.dialect
     quote = dialect.identifier_preparer.quote
     names = ", ".join(quote(c) for c in columns)
     temporary = quote(f"bulk_{target.name}")
     bound = _bound(connection, target, columns)
-    connection.exec_driver_sql(f"CREATE TEMP TABLE {temporary} (LIKE {quote(target.name)} INCLUDING DEFAULTS) ON COMMIT DROP")
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE {temporary} (LIKE {quote(target.name)} INCLUDING DEFAULTS) ON COMMIT DROP"
+    )
     driver, module = connection.connection.driver_connection, dialect.dbapi
     assert driver is not None
     assert module is not None
@@ -82,7 +92,9 @@ def _copy(connection: sa.Connection, target: sa.Table, columns: Sequence[str], r
             with cursor.copy(f"COPY {temporary} ({names}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(bound(row))
-            cursor.execute(f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING")
+            cursor.execute(
+                f"INSERT INTO {quote(target.name)} ({names}) SELECT {names} FROM {temporary} ON CONFLICT (id) DO NOTHING"
+            )
             inserted: int = cursor.rowcount
             cursor.execute(f"DROP TABLE {temporary}")
     except module.Error as error:  # as SQLAlchemy would have raised it

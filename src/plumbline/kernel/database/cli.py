@@ -13,7 +13,9 @@ from plumbline.kernel.faces.cli import Json, invocation, print_facts, print_json
 if TYPE_CHECKING:
     from plumbline.kernel.database import Database
 
-db = typer.Typer(no_args_is_help=True, add_completion=False, help="The database: upgrade, downgrade, current, history, sql, check.")
+db = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The database: upgrade, downgrade, current, history, sql, check."
+)
 
 
 @contextmanager

@@ -61,7 +61,11 @@ class Database:
 
     @contextmanager
     def write(self, organization_id: UUID | None) -> Iterator[WriteSession]:
-        with WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session, self._told(), session.begin():
+        with (
+            WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session,
+            self._told(),
+            session.begin(),
+        ):
             self.enter(session, organization_id)
             yield session
 
@@ -107,16 +111,22 @@ class Database:
             raise self.unavailable(error) from error
         except sa.exc.DataError as error:
             said = str(error.orig).strip().split("\n")[0]
-            raise InvalidInput(f"The database cannot hold a value that was given: {said}.", remedy="Send another value.") from error
+            raise InvalidInput(
+                f"The database cannot hold a value that was given: {said}.", remedy="Send another value."
+            ) from error
 
     def unavailable(self, error: sa.exc.DBAPIError) -> Unavailable:
         text = str(error.orig).strip().split("\n")[0]
         if "disk is full" in text or "No space left" in text:
-            return Unavailable("The database's disk is full; nothing was changed.", remedy="Free some space, then try again.")
+            return Unavailable(
+                "The database's disk is full; nothing was changed.", remedy="Free some space, then try again."
+            )
         if "locked" in text:
             return Unavailable("Another process kept the database busy for 30 seconds; nothing was changed.",
                                remedy="Try again.")  # fmt: skip
-        return Unavailable(f"The database does not answer: {text}.", remedy="See that it runs and can be reached, then try again.")
+        return Unavailable(
+            f"The database does not answer: {text}.", remedy="See that it runs and can be reached, then try again."
+        )
 
     def _sqlite(self, pool_size: int) -> sa.Engine:
         name = self.url.database
@@ -136,7 +146,9 @@ class Database:
         @sa.event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
             # a deferred transaction that comes to write fails at once when another has written meanwhile
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+            connection.exec_driver_sql(
+                "BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN"
+            )
 
         return engine
 

@@ -57,7 +57,9 @@ def revisions() -> dict[str, Revision]:
         for path in sorted(folder.glob("[0-9]*.py")):
             text = path.read_text("utf-8")
             value = {k: _constant(text, k) for k in ("revision", "down_revision", "depends_on")}
-            found[str(value["revision"])] = Revision(str(value["revision"]), name, value["down_revision"], value["depends_on"])
+            found[str(value["revision"])] = Revision(
+                str(value["revision"]), name, value["down_revision"], value["depends_on"]
+            )
     return found
 
 
@@ -91,9 +93,14 @@ def demand_current(database: Database) -> None:
     if not there:
         raise Conflict("The database has no tables yet.", remedy="Run: plumbline init")
     if ahead := sorted(there - known):
-        raise Conflict(f"The database is ahead of this Plumbline: it has {', '.join(ahead)}.", remedy="Install the newer Plumbline.")
+        raise Conflict(
+            f"The database is ahead of this Plumbline: it has {', '.join(ahead)}.",
+            remedy="Install the newer Plumbline.",
+        )
     if behind := sorted(known - there):
-        raise Conflict(f"The database is behind this Plumbline: it lacks {', '.join(behind)}.", remedy="Run: plumbline db upgrade")
+        raise Conflict(
+            f"The database is behind this Plumbline: it lacks {', '.join(behind)}.", remedy="Run: plumbline db upgrade"
+        )
 
 
 def _config(**attributes: Any) -> Config:
@@ -124,7 +131,9 @@ def _migrating(database: Database) -> Iterator[sa.Connection]:
                 if database.is_sqlite:
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
                     if broken:
-                        raise Conflict(f"The migration would leave {len(broken)} rows without their parents; nothing was changed.")
+                        raise Conflict(
+                            f"The migration would leave {len(broken)} rows without their parents; nothing was changed."
+                        )
         finally:
             if database.is_sqlite:
                 connection.connection.driver_connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[union-attr]
@@ -198,8 +207,15 @@ def differences(database: Database) -> list[str]:
 
 def _make_roles(database: Database) -> None:
     with database.connect(write=True) as connection:
-        (may,) = connection.exec_driver_sql("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").one()
-        there = {r[0] for r in connection.exec_driver_sql("SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, oid, 'member')")}
+        (may,) = connection.exec_driver_sql(
+            "SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).one()
+        there = {
+            r[0]
+            for r in connection.exec_driver_sql(
+                "SELECT rolname FROM pg_roles WHERE pg_has_role(current_user, oid, 'member')"
+            )
+        }
         if set(postgresql.ROLES) <= there and not may:
             return
         if not may:

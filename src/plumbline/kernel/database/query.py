@@ -24,11 +24,16 @@ def one(session: Session, statement: sa.Select[T], what: str, key: object) -> T:
     """The one row, or :class:`NotFound` saying what was looked for."""
     row = session.scalars(statement).first()
     if row is None:
-        raise NotFound(f"There is no {what} '{key}' in this organization.", remedy=f"List them to see which there are: plumbline {what}s list.")
+        raise NotFound(
+            f"There is no {what} '{key}' in this organization.",
+            remedy=f"List them to see which there are: plumbline {what}s list.",
+        )
     return row
 
 
-def page(session: Session, statement: sa.Select[T], model: type[T], request: PageRequest, *, count: bool = True) -> Page[T]:
+def page(
+    session: Session, statement: sa.Select[T], model: type[T], request: PageRequest, *, count: bool = True
+) -> Page[T]:
     """Newest first. The total stops at 10,001: nobody reads an exact count of a million."""
     key = model.id  # type: ignore[attr-defined]
     total = None

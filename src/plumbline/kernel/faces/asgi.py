@@ -16,7 +16,13 @@ from plumbline.kernel.faces.http import Unexpected, answer, too_large
 
 log = logging.getLogger("plumbline.http")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_FILES = ("multipart/form-data", "application/octet-stream", "application/zip", "text/csv", "application/vnd.apache.parquet")
+_FILES = (
+    "multipart/form-data",
+    "application/octet-stream",
+    "application/zip",
+    "text/csv",
+    "application/vnd.apache.parquet",
+)
 
 
 class Metrics:

@@ -170,7 +170,9 @@ def print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(len(k) for k in facts)
     for name, value in facts.items():
-        typer.echo(f"{name.ljust(width)}  {json.dumps(plain(value), ensure_ascii=False) if isinstance(value, dict | list) else shown(value)}")
+        typer.echo(
+            f"{name.ljust(width)}  {json.dumps(plain(value), ensure_ascii=False) if isinstance(value, dict | list) else shown(value)}"
+        )
 
 
 @contextmanager

@@ -33,7 +33,9 @@ from plumbline.kernel.installation import Installation
 
 log = logging.getLogger("plumbline.http")
 CROSS = "plumbline-organization"
-_bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer plb_…`. A signed-in browser needs none.")
+_bearer = HTTPBearer(
+    auto_error=False, description="An API key: `Authorization: Bearer plb_…`. A signed-in browser needs none."
+)
 
 
 class Problem(BaseModel):
@@ -127,7 +129,11 @@ def _shell(request: Request, context: Context, user: User) -> views.Shell:
         from plumbline.kernel.identity import repository
 
         organization = repository.organization(session, context.organization_id)
-    groups: dict[str, list[views.NavEntry]] = {"work": [views.NavEntry("overview", "Overview", "/", "overview")], "rooms": [], "record": []}
+    groups: dict[str, list[views.NavEntry]] = {
+        "work": [views.NavEntry("overview", "Overview", "/", "overview")],
+        "rooms": [],
+        "record": [],
+    }
     for part in room.everything():
         for entry in part.entries:
             if entry.right is None or context.may(entry.right):
@@ -164,7 +170,9 @@ def answer(request: Request, error: PlumblineError) -> Response:
     """An error in the form its asker reads: a problem document or a page."""
     request_id = getattr(request.state, "request_id", "")
     if is_api(request):
-        response: Response = JSONResponse(error.problem() | {"request_id": request_id}, error.status, media_type="application/problem+json")
+        response: Response = JSONResponse(
+            error.problem() | {"request_id": request_id}, error.status, media_type="application/problem+json"
+        )
     elif isinstance(error, NotSignedIn) and request.method in ("GET", "HEAD"):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         response = views.redirect(request, "/signin" if target == "/" else f"/signin?next={quote(target, safe='')}")
@@ -190,15 +198,24 @@ def install_errors(app: FastAPI) -> None:
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = tuple(
-            InvalidInput(f"{e['msg']}.", where=Where(field=".".join(str(p) for p in e["loc"] if p not in ("body", "query", "path")) or None))
+            InvalidInput(
+                f"{e['msg']}.",
+                where=Where(field=".".join(str(p) for p in e["loc"] if p not in ("body", "query", "path")) or None),
+            )
             for e in error.errors()
         )
-        one = faults[0] if len(faults) == 1 else InvalidInput(f"{len(faults)} fields cannot be used; nothing was changed.", errors=faults)
+        one = (
+            faults[0]
+            if len(faults) == 1
+            else InvalidInput(f"{len(faults)} fields cannot be used; nothing was changed.", errors=faults)
+        )
         return answer(request, one)
 
     def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        wrapped: PlumblineError = NotFound("There is nothing at this address.", remedy="Go back, or begin at the overview.")
+        wrapped: PlumblineError = NotFound(
+            "There is nothing at this address.", remedy="Go back, or begin at the overview."
+        )
         if error.status_code != 404:
             wrapped = _Plain(str(error.detail), error.status_code)
         response = answer(request, wrapped)
@@ -226,4 +243,6 @@ class Unexpected(PlumblineError):
 
 
 def too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The request is larger than {limit:,} bytes.", remedy="Send less, or raise the limit in the settings.")
+    return TooLarge(
+        f"The request is larger than {limit:,} bytes.", remedy="Send less, or raise the limit in the settings."
+    )

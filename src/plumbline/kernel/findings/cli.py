@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
     from plumbline.kernel.findings.tables import Finding
 
-findings = typer.Typer(no_args_is_help=True, add_completion=False, help="What waits for a person, over all rooms: list, take, note, resolve.")
+findings = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="What waits for a person, over all rooms: list, take, note, resolve.",
+)
 
 Key = Annotated[str, typer.Argument(metavar="FINDING", help="The finding's id.")]
 

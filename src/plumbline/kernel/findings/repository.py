@@ -97,4 +97,6 @@ def of_room(session: Session, organization_id: UUID, room: str) -> list[Finding]
 
 def remove(session: WriteSession, organization_id: UUID, keys: list[UUID]) -> None:
     for i in range(0, len(keys), STEP):
-        session.execute(sa.delete(Finding).where(Finding.organization_id == organization_id, Finding.id.in_(keys[i : i + STEP])))
+        session.execute(
+            sa.delete(Finding).where(Finding.organization_id == organization_id, Finding.id.in_(keys[i : i + STEP]))
+        )

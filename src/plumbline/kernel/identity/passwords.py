@@ -14,7 +14,43 @@ from plumbline.kernel.errors import InvalidInput, Where
 SHORTEST, LONGEST = 12, 1024
 # longer than SHORTEST and still among the first that are tried; compared case-folded
 COMMON = frozenset(
-    ["password1234", "password12345", "passwordpassword", "123456789012", "1234567890123", "qwertyuiop12", "qwertyuiop123", "qwerty123456", "adminadminadmin", "administrator", "administrator1", "iloveyou1234", "letmeinletmein", "welcome12345", "welcome123456", "changeme1234", "changemechangeme", "plumbline1234", "plumblineplumbline", "abcdefghijkl", "abc123abc123", "111111111111", "000000000000", "aaaaaaaaaaaa", "trustno1trustno1", "monkey123456", "dragon123456", "passw0rd1234", "p@ssw0rd1234", "p@ssword1234", "football1234", "baseball1234", "superman1234", "princess1234", "sunshine1234"]
+    [
+        "password1234",
+        "password12345",
+        "passwordpassword",
+        "123456789012",
+        "1234567890123",
+        "qwertyuiop12",
+        "qwertyuiop123",
+        "qwerty123456",
+        "adminadminadmin",
+        "administrator",
+        "administrator1",
+        "iloveyou1234",
+        "letmeinletmein",
+        "welcome12345",
+        "welcome123456",
+        "changeme1234",
+        "changemechangeme",
+        "plumbline1234",
+        "plumblineplumbline",
+        "abcdefghijkl",
+        "abc123abc123",
+        "111111111111",
+        "000000000000",
+        "aaaaaaaaaaaa",
+        "trustno1trustno1",
+        "monkey123456",
+        "dragon123456",
+        "passw0rd1234",
+        "p@ssw0rd1234",
+        "p@ssword1234",
+        "football1234",
+        "baseball1234",
+        "superman1234",
+        "princess1234",
+        "sunshine1234",
+    ]
 )
 
 
@@ -33,12 +69,18 @@ def check_new(password: str, *, username: str = "") -> None:
     """Refuse what is too short or known to everybody."""
     where = Where(field="password")
     if len(password) < SHORTEST:
-        raise InvalidInput(f"The password has {len(password)} characters.", where=where, remedy=f"Use at least {SHORTEST}.")
+        raise InvalidInput(
+            f"The password has {len(password)} characters.", where=where, remedy=f"Use at least {SHORTEST}."
+        )
     if len(password) > LONGEST:
-        raise InvalidInput(f"The password has {len(password)} characters.", where=where, remedy=f"Use at most {LONGEST}.")
+        raise InvalidInput(
+            f"The password has {len(password)} characters.", where=where, remedy=f"Use at most {LONGEST}."
+        )
     folded = password.casefold()
     if folded in COMMON or (username and folded == username.casefold()) or len(set(password)) < 4:
-        raise InvalidInput("This password is one of the first that are tried.", where=where, remedy="Use several unrelated words.")
+        raise InvalidInput(
+            "This password is one of the first that are tried.", where=where, remedy="Use several unrelated words."
+        )
 
 
 def hashed(password: str) -> str:

@@ -86,14 +86,18 @@ def names(session: Session, organization_id: UUID, keys: set[UUID]) -> dict[UUID
     if not keys:
         return {}
     rows = session.execute(
-        sa.select(User.id, User.full_name, User.username).where(User.organization_id == organization_id, User.id.in_(keys))
+        sa.select(User.id, User.full_name, User.username).where(
+            User.organization_id == organization_id, User.id.in_(keys)
+        )
     )
     return {key: full or name for key, full, name in rows}
 
 
 def holders(session: Session, organization_id: UUID, roles: tuple[str, ...]) -> int:
     """How many active people have one of the roles."""
-    statement = sa.select(sa.func.count()).where(User.organization_id == organization_id, User.is_active.is_(sa.true()), User.role.in_(roles))
+    statement = sa.select(sa.func.count()).where(
+        User.organization_id == organization_id, User.is_active.is_(sa.true()), User.role.in_(roles)
+    )
     return session.scalar(statement) or 0
 
 
@@ -102,7 +106,9 @@ def insert_user(session: WriteSession, **values: Any) -> None:
 
 
 def update_user(session: WriteSession, organization_id: UUID, key: UUID, **values: Any) -> int:
-    return changed(session.execute(sa.update(User).where(User.organization_id == organization_id, User.id == key).values(**values)))
+    return changed(
+        session.execute(sa.update(User).where(User.organization_id == organization_id, User.id == key).values(**values))
+    )
 
 
 def signed_in(session: Session, organization_id: UUID, key: UUID) -> tuple[UserSession, User] | None:
@@ -129,14 +135,18 @@ def insert_session(session: WriteSession, **values: Any) -> None:
 
 def touch_session(session: WriteSession, organization_id: UUID, key: UUID, now: datetime) -> None:
     session.execute(
-        sa.update(UserSession).where(UserSession.organization_id == organization_id, UserSession.id == key).values(last_activity=now)
+        sa.update(UserSession)
+        .where(UserSession.organization_id == organization_id, UserSession.id == key)
+        .values(last_activity=now)
     )
 
 
 def end_sessions(session: WriteSession, organization_id: UUID, *, user_id: UUID | None = None, key: UUID | None = None,
                  keep: UUID | None = None) -> int:  # fmt: skip
     """End one session or all of a person; ``keep`` stays."""
-    statement = sa.update(UserSession).where(UserSession.organization_id == organization_id, UserSession.is_active.is_(sa.true()))
+    statement = sa.update(UserSession).where(
+        UserSession.organization_id == organization_id, UserSession.is_active.is_(sa.true())
+    )
     if user_id is not None:
         statement = statement.where(UserSession.user_id == user_id)
     if key is not None:
@@ -168,7 +178,11 @@ def insert_key(session: WriteSession, **values: Any) -> None:
 
 
 def update_key(session: WriteSession, organization_id: UUID, key: UUID, **values: Any) -> int:
-    return changed(session.execute(sa.update(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.id == key).values(**values)))
+    return changed(
+        session.execute(
+            sa.update(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.id == key).values(**values)
+        )
+    )
 
 
 def take_token(session: WriteSession, bucket: bytes, *, capacity: float, per_second: float, now: float) -> float:
@@ -182,5 +196,7 @@ def take_token(session: WriteSession, bucket: bytes, *, capacity: float, per_sec
     most: Any = sa.func.max if on_sqlite else sa.func.greatest
     filled = least(capacity, RateLimit.tokens + most(0.0, now - RateLimit.filled_at) * per_second)
     statement = upsert(session, RateLimit).values(bucket=bucket, tokens=capacity - 1.0, filled_at=now)
-    statement = statement.on_conflict_do_update(index_elements=["bucket"], set_={"tokens": most(-1.0, filled - 1.0), "filled_at": now})
+    statement = statement.on_conflict_do_update(
+        index_elements=["bucket"], set_={"tokens": most(-1.0, filled - 1.0), "filled_at": now}
+    )
     return float(session.scalar(statement.returning(RateLimit.tokens)) or 0.0)

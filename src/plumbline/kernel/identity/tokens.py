@@ -29,7 +29,11 @@ def api_key() -> str:
 
 def well_formed(key: str) -> bool:
     body = key[len(PREFIX) : -_CHECK]
-    return key.startswith(PREFIX) and len(body) == _BODY and secrets.compare_digest(_checksum(body).encode(), key[-_CHECK:].encode())
+    return (
+        key.startswith(PREFIX)
+        and len(body) == _BODY
+        and secrets.compare_digest(_checksum(body).encode(), key[-_CHECK:].encode())
+    )
 
 
 def _checksum(body: str) -> str:

@@ -31,7 +31,12 @@ def _json(value: Any) -> str:
 
 
 def actor_message(
-    *, actor_id: str | None, client_id: str | None, ip_address: str | None, session_id: str | None, user_agent: str | None
+    *,
+    actor_id: str | None,
+    client_id: str | None,
+    ip_address: str | None,
+    session_id: str | None,
+    user_agent: str | None,
 ) -> bytes:
     return (
         f'{{"actor_id":{_text(actor_id)},"client_id":{_text(client_id)},"ip_address":{_text(ip_address)},'

@@ -68,7 +68,9 @@ class Act:
                 raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             with self._stack:
                 if error is not None:
@@ -87,7 +89,15 @@ class Act:
         text = str(error) if isinstance(error, PlumblineError) else type(error).__name__
         try:
             with self.database.write(self.context.organization_id) as session:
-                audit(session, self.context, self.action, self.resource_type, self.resource_id, details=self.details or None, error=text)
+                audit(
+                    session,
+                    self.context,
+                    self.action,
+                    self.resource_type,
+                    self.resource_id,
+                    details=self.details or None,
+                    error=text,
+                )
         except PlumblineError as second:
             if second.status != 503:
                 raise

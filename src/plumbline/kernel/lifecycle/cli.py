@@ -6,7 +6,9 @@ import typer
 
 from plumbline.kernel.faces.cli import Json, invocation, print_json, print_table
 
-config = typer.Typer(no_args_is_help=True, add_completion=False, help="The effective settings and where they come from.")
+config = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The effective settings and where they come from."
+)
 
 
 def health(context: typer.Context, as_json: Json = False) -> None:

@@ -31,7 +31,9 @@ _EXACT = 2**53 - 1
 _S = TypeVar("_S", bound="sa.Select[*tuple[Any, ...]]")
 
 
-LIGHT = tuple(defer(column, raiseload=True) for column in (Prediction.content, Prediction.features, Prediction.explanation))
+LIGHT = tuple(
+    defer(column, raiseload=True) for column in (Prediction.content, Prediction.features, Prediction.explanation)
+)
 """What a list leaves out: kilobytes of JSON a row."""
 
 
@@ -100,8 +102,12 @@ def _chosen(statement: _S, prediction_type: str | None = None, subject_id: str |
 
 def riskiest(session: Session, organization_id: UUID, batch_id: UUID, result: str, most: int) -> list[Prediction]:
     """The decisions of a batch with this result and the highest probabilities, highest first."""
-    statement = scoped(Prediction, organization_id).where(Prediction.batch_id == batch_id, Prediction.prediction_result == result)
-    return list(session.scalars(statement.options(*LIGHT).order_by(Prediction.probability.desc(), Prediction.id).limit(most)))
+    statement = scoped(Prediction, organization_id).where(
+        Prediction.batch_id == batch_id, Prediction.prediction_result == result
+    )
+    return list(
+        session.scalars(statement.options(*LIGHT).order_by(Prediction.probability.desc(), Prediction.id).limit(most))
+    )
 
 
 # --- counts for pages

@@ -46,7 +46,8 @@ class Evaluation(TenantOwned, Table):
 
     __tablename__ = "model_evaluations"
     __table_args__ = options(
-        by_time("model_evaluations"), sa.Index("ix_model_evaluations_ml_model_id", "organization_id", "ml_model_id", "id")
+        by_time("model_evaluations"),
+        sa.Index("ix_model_evaluations_ml_model_id", "organization_id", "ml_model_id", "id"),
     )
 
     ml_model_id: Mapped[UUID] = mapped_column(sa.ForeignKey("ml_models.id"))

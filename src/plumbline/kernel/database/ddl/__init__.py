@@ -77,10 +77,19 @@ def expected(dialect: str) -> set[str]:
 def live(connection: sa.Connection) -> set[str]:
     """What is there, named alike. Functions of others (an extension's) are no business of ours."""
     if connection.dialect.name == "sqlite":
-        return {f"trigger {row[0]}" for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+        return {
+            f"trigger {row[0]}"
+            for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        }
     ours = {name.partition("(")[0] for name in postgresql.function_names()}
-    found = {f"trigger {row[0]}" for row in connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")}
-    found |= {f"policy {row[0]} on {row[1]}" for row in connection.exec_driver_sql("SELECT policyname, tablename FROM pg_policies")}
+    found = {
+        f"trigger {row[0]}"
+        for row in connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+    }
+    found |= {
+        f"policy {row[0]} on {row[1]}"
+        for row in connection.exec_driver_sql("SELECT policyname, tablename FROM pg_policies")
+    }
     secured = "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
     found |= {f"row-level security on {row[0]}" for row in connection.exec_driver_sql(secured)}
     functions = connection.exec_driver_sql("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")

@@ -117,7 +117,9 @@ def of_table(table: str, *, tenant: bool, timed: bool) -> list[str]:
         made.append(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         made.append(f"CREATE POLICY tenant ON {table} USING ({_TENANT}) WITH CHECK ({_TENANT})")
     if timed:
-        made.append(f"CREATE TRIGGER {table}_updated_at BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION plumbline_touch()")
+        made.append(
+            f"CREATE TRIGGER {table}_updated_at BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION plumbline_touch()"
+        )
     if table == "audit_log":
         made += [
             "CREATE TRIGGER audit_log_guard BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION audit_log_guard()",

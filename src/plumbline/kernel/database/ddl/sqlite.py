@@ -17,7 +17,9 @@ def _blank(columns: tuple[str, ...]) -> str:
 
 
 _REFUSE = "BEGIN SELECT RAISE(ABORT, '{} is append-only'); END"
-_ERASURE = f"{_same(_FIXED)} AND (({_same(_ACTOR)}) OR ({_blank(_ACTOR)})) AND (({_same(_CONTENT)}) OR ({_blank(_CONTENT)}))"
+_ERASURE = (
+    f"{_same(_FIXED)} AND (({_same(_ACTOR)}) OR ({_blank(_ACTOR)})) AND (({_same(_CONTENT)}) OR ({_blank(_CONTENT)}))"
+)
 _PRUNED = (
     "SELECT 1 FROM ledger_leaves l JOIN ledger_trees t ON t.organization_id = l.organization_id"
     " WHERE l.entry_id = old.id AND l.leaf_index < t.pruned_below"

@@ -22,7 +22,9 @@ def included(item: Any, name: str | None, kind: str, reflected: bool, compare_to
     return True
 
 
-def same_type(_context: Any, _inspected: Any, _column: Any, inspected_type: TypeEngine[Any], wanted: TypeEngine[Any]) -> bool | None:
+def same_type(
+    _context: Any, _inspected: Any, _column: Any, inspected_type: TypeEngine[Any], wanted: TypeEngine[Any]
+) -> bool | None:
     """SQLite keeps only an affinity of each of our types: compare that."""
     dialect = context.get_context().dialect
     if isinstance(wanted, sa.types.TypeDecorator):

@@ -48,7 +48,11 @@ def _limit(installation: Installation, *names: str) -> None:
             left = repository.take_token(session, tokens.stored(f"sign-in:{name}"), now=now, per_second=1 / ONE_MORE_EVERY,
                                          capacity=float(installation.settings.sign_in_attempts))  # fmt: skip
         if left < 0:
-            raise TooMany("Too many attempts to sign in.", retry_after=int(-left * ONE_MORE_EVERY) + 1, remedy="Wait a minute, then try again.")
+            raise TooMany(
+                "Too many attempts to sign in.",
+                retry_after=int(-left * ONE_MORE_EVERY) + 1,
+                remedy="Wait a minute, then try again.",
+            )
 
 
 def _person(user: User, client: Client, installation: Installation, session_id: UUID | None = None) -> Context:
@@ -70,7 +74,9 @@ def sign_in(installation: Installation, name: str, password: str, client: Client
     context = _person(user, client, installation)
     with Act(installation.database, context, "sessions.begin", "user", resource_id=user.id) as act:
         if better:
-            repository.update_user(act.session, user.organization_id, user.id, password_hash=better, updated_at=context.now)
+            repository.update_user(
+                act.session, user.organization_id, user.id, password_hash=better, updated_at=context.now
+            )
         return _begin(act, installation, user)
 
 
@@ -84,8 +90,16 @@ def use_once_link(installation: Installation, token: str, client: Client) -> Sig
             installation.database.enter(session, found[1])
             row = repository.signed_in(session, found[1], found[0])
     now = installation.clock()
-    if row is None or row[0].purpose != "once" or not row[0].is_active or row[0].expires_at <= now or not row[1].is_active:
-        raise NotSignedIn("This link has been used or is too old.", remedy="Ask for a new one, or sign in with your password.")
+    if (
+        row is None
+        or row[0].purpose != "once"
+        or not row[0].is_active
+        or row[0].expires_at <= now
+        or not row[1].is_active
+    ):
+        raise NotSignedIn(
+            "This link has been used or is too old.", remedy="Ask for a new one, or sign in with your password."
+        )
     link, user = row
     context = _person(user, client, installation)
     with Act(installation.database, context, "sessions.begin", "user", resource_id=user.id) as act:
@@ -98,7 +112,11 @@ def use_once_link(installation: Installation, token: str, client: Client) -> Sig
 def sign_out(installation: Installation, context: Context) -> None:
     with Act(installation.database, context, "sessions.end", "user", resource_id=context.user_id) as act:
         if context.session_id:
-            act.done(sessions_ended=repository.end_sessions(act.session, context.organization_id, key=UUID(context.session_id)))
+            act.done(
+                sessions_ended=repository.end_sessions(
+                    act.session, context.organization_id, key=UUID(context.session_id)
+                )
+            )
 
 
 def authenticate_session(installation: Installation, token: str, client: Client) -> tuple[Context, User]:
@@ -114,7 +132,13 @@ def authenticate_session(installation: Installation, token: str, client: Client)
         raise NotSignedIn("Nobody is signed in.", remedy="Sign in.")
     held, user = row
     idle = timedelta(minutes=settings.session_idle_minutes)
-    if held.purpose != "session" or not held.is_active or not user.is_active or held.expires_at <= now or held.last_activity + idle <= now:
+    if (
+        held.purpose != "session"
+        or not held.is_active
+        or not user.is_active
+        or held.expires_at <= now
+        or held.last_activity + idle <= now
+    ):
         raise NotSignedIn("The session has ended.", remedy="Sign in again.")
     if now - held.last_activity >= TOUCH:
         with installation.database.write(user.organization_id) as writing:

@@ -22,24 +22,45 @@ def create_key(installation: Installation, context: Context, *, name: str, scope
         if context.user_id is None:
             raise Forbidden("A key belongs to a person.", remedy="Sign in, or name one: --as USER.")
         if not name.strip():
-            raise InvalidInput("The key has no name.", where=Where(field="name"), remedy="Name the program that will use it.")
+            raise InvalidInput(
+                "The key has no name.", where=Where(field="name"), remedy="Name the program that will use it."
+            )
         known = rights.all_rights()
         for scope in scopes:
             if scope not in known:
-                raise InvalidInput(f"There is no right '{scope}'.", where=Where(field="scopes"), remedy=f"Rights: {', '.join(sorted(known))}.")
+                raise InvalidInput(
+                    f"There is no right '{scope}'.",
+                    where=Where(field="scopes"),
+                    remedy=f"Rights: {', '.join(sorted(known))}.",
+                )
             context.require(scope)
         if not scopes:
-            raise InvalidInput("The key would permit nothing.", where=Where(field="scopes"), remedy="Name at least one right.")
+            raise InvalidInput(
+                "The key would permit nothing.", where=Where(field="scopes"), remedy="Name at least one right."
+            )
         if expires_at is not None and expires_at <= context.now:
-            raise InvalidInput("The key would have expired already.", where=Where(field="expires_at"), remedy="Choose a later time.")
+            raise InvalidInput(
+                "The key would have expired already.", where=Where(field="expires_at"), remedy="Choose a later time."
+            )
         if client_limit is not None and client_limit < 1:
-            raise InvalidInput("The limit is below one request a minute.", where=Where(field="client_limit"), remedy="Leave it out for none.")
+            raise InvalidInput(
+                "The limit is below one request a minute.",
+                where=Where(field="client_limit"),
+                remedy="Leave it out for none.",
+            )
         key, text = new_id(context.now), tokens.api_key()
         repository.insert_key(
             act.session, id=key, organization_id=context.organization_id, user_id=context.user_id, name=name.strip(), prefix=text[:8],
             key_hash=tokens.stored(text), scopes=sorted(set(scopes)), client_limit=client_limit, created_at=context.now, expires_at=expires_at,
         )  # fmt: skip
-        act.done(key, new={"name": name.strip(), "scopes": sorted(set(scopes)), "expires_at": expires_at.isoformat() if expires_at else None})
+        act.done(
+            key,
+            new={
+                "name": name.strip(),
+                "scopes": sorted(set(scopes)),
+                "expires_at": expires_at.isoformat() if expires_at else None,
+            },
+        )
     return key, text
 
 

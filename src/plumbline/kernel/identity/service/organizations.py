@@ -30,7 +30,9 @@ class Initialized:
     password: str
 
 
-def system_context(installation: Installation, organization_id: UUID, *, actor: str = "plumbline", client: str = "cli") -> Context:
+def system_context(
+    installation: Installation, organization_id: UUID, *, actor: str = "plumbline", client: str = "cli"
+) -> Context:
     """The program itself acts: the command line of the embedded home, a migration, a scheduled job."""
     return Context(organization_id=organization_id, actor_type="system", actor_id=actor, client_id=client, now=installation.clock(),
                    rights=rights.EVERY)  # fmt: skip
@@ -60,7 +62,9 @@ def initialize(installation: Installation, *, name: str, slug: str, username: st
     return Initialized(organization_id, user_id, username, chosen)
 
 
-def create_organization(installation: Installation, context: Context, *, name: str, slug: str, username: str, email: str) -> Initialized:
+def create_organization(
+    installation: Installation, context: Context, *, name: str, slug: str, username: str, email: str
+) -> Initialized:
     """A further tenant, by a superuser; its first administrator's password is told once."""
     context.require("organizations.manage")
     return initialize(installation, name=name, slug=slug, username=username, email=email, superuser=False, by=context)
@@ -110,12 +114,26 @@ def _check(name: str, slug: str) -> None:
 
 
 def _insert(session: Session, key: UUID, name: str, slug: str, context: Context) -> None:
-    taken = session.scalar(sa.select(Organization.id).where(sa.or_(Organization.slug == slug, Organization.name == name)))
+    taken = session.scalar(
+        sa.select(Organization.id).where(sa.or_(Organization.slug == slug, Organization.name == name))
+    )
     if taken is not None:
-        raise Conflict(f"There is an organization '{name}' or '{slug}' already.", where=Where(field="slug"), remedy="Choose another name.")
+        raise Conflict(
+            f"There is an organization '{name}' or '{slug}' already.",
+            where=Where(field="slug"),
+            remedy="Choose another name.",
+        )
     session.execute(
         sa.insert(Organization),
-        {"id": key, "name": name, "slug": slug, "is_active": True, "settings": {}, "created_at": context.now, "updated_at": context.now},
+        {
+            "id": key,
+            "name": name,
+            "slug": slug,
+            "is_active": True,
+            "settings": {},
+            "created_at": context.now,
+            "updated_at": context.now,
+        },
     )
 
 

@@ -31,9 +31,13 @@ def insert(session: WriteSession, context: Context, key: UUID, *, username: str,
         raise InvalidInput(f"'{username}' cannot be a user name.", where=Where(field="username"),
                            remedy="Use 2 to 100 letters, digits, dots, hyphens or underscores.")  # fmt: skip
     if not _EMAIL.fullmatch(address) or len(address) > 320:
-        raise InvalidInput(f"'{email}' is no e-mail address.", where=Where(field="email"), remedy="Write it as name@example.org.")
+        raise InvalidInput(
+            f"'{email}' is no e-mail address.", where=Where(field="email"), remedy="Write it as name@example.org."
+        )
     if role not in ROLES:
-        raise InvalidInput(f"There is no role '{role}'.", where=Where(field="role"), remedy=f"Choose one of {', '.join(ROLES)}.")
+        raise InvalidInput(
+            f"There is no role '{role}'.", where=Where(field="role"), remedy=f"Choose one of {', '.join(ROLES)}."
+        )
     for field, value in (("username", name), ("email", address)):
         if repository.find_user(session, value) is not None:
             raise Conflict(f"The {field} '{value}' is taken.", where=Where(field=field), remedy="Choose another one.")
@@ -45,7 +49,9 @@ def insert(session: WriteSession, context: Context, key: UUID, *, username: str,
                 must_change_password=must_change, created_at=context.now, updated_at=context.now,
             )  # fmt: skip
     except sa.exc.IntegrityError:
-        raise Conflict(f"The name '{name}' was taken a moment ago.", where=Where(field="username"), remedy="Choose another one.") from None
+        raise Conflict(
+            f"The name '{name}' was taken a moment ago.", where=Where(field="username"), remedy="Choose another one."
+        ) from None
 
 
 def create_user(installation: Installation, context: Context, *, username: str, email: str, full_name: str | None = None,
@@ -58,7 +64,14 @@ def create_user(installation: Installation, context: Context, *, username: str, 
         act.resource_id = key
         insert(act.session, context, key, username=username, email=email, full_name=full_name, role=role, password=chosen,
                must_change=password is None)  # fmt: skip
-        act.done(new={"username": username.strip().casefold(), "email": email.strip().casefold(), "full_name": full_name, "role": role})
+        act.done(
+            new={
+                "username": username.strip().casefold(),
+                "email": email.strip().casefold(),
+                "full_name": full_name,
+                "role": role,
+            }
+        )
     return key
 
 
@@ -104,12 +117,21 @@ def change_user(installation: Installation, context: Context, key: UUID, *, role
         wanted: dict[str, Any] = {"role": role, "is_active": is_active, "full_name": full_name}
         changes = {name: value for name, value in wanted.items() if value is not None and value != getattr(user, name)}
         if role is not None and role not in ROLES:
-            raise InvalidInput(f"There is no role '{role}'.", where=Where(field="role"), remedy=f"Choose one of {', '.join(ROLES)}.")
+            raise InvalidInput(
+                f"There is no role '{role}'.", where=Where(field="role"), remedy=f"Choose one of {', '.join(ROLES)}."
+            )
         if not changes:
             raise InvalidInput("Nothing would change.", remedy="Give a new role, name or state.")
         loses = changes.get("is_active") is False or (user.role == "admin" and changes.get("role", "admin") != "admin")
-        if user.role == "admin" and user.is_active and loses and repository.holders(act.session, context.organization_id, ("admin",)) < 2:
-            raise Conflict(f"'{user.username}' is the last administrator.", remedy="Make another person administrator first.")
+        if (
+            user.role == "admin"
+            and user.is_active
+            and loses
+            and repository.holders(act.session, context.organization_id, ("admin",)) < 2
+        ):
+            raise Conflict(
+                f"'{user.username}' is the last administrator.", remedy="Make another person administrator first."
+            )
         old = {name: getattr(user, name) for name in changes}
         repository.update_user(act.session, context.organization_id, key, **changes, updated_at=context.now)
         ended = 0
@@ -121,7 +143,9 @@ def change_user(installation: Installation, context: Context, key: UUID, *, role
 def reset_password(installation: Installation, context: Context, key: UUID) -> str:
     """A new password, told once; it must be changed at the next sign-in."""
     password = passwords.generated()
-    with Act(installation.database, context, "users.reset_password", "user", resource_id=key, right="users.manage") as act:
+    with Act(
+        installation.database, context, "users.reset_password", "user", resource_id=key, right="users.manage"
+    ) as act:
         user = _governed(act.session, context, key)
         repository.update_user(act.session, context.organization_id, user.id, password_hash=passwords.hashed(password),
                                must_change_password=True, updated_at=context.now)  # fmt: skip
@@ -137,14 +161,20 @@ def change_own_password(installation: Installation, context: Context, *, current
         user = repository.user(act.session, context.organization_id, context.user_id)
         fits, _ = passwords.matches(current, user.password_hash)
         if not fits:
-            raise InvalidInput("The current password is not right.", where=Where(field="current"), remedy="Type it again.")
+            raise InvalidInput(
+                "The current password is not right.", where=Where(field="current"), remedy="Type it again."
+            )
         passwords.check_new(new, username=user.username)
         if new == current:
-            raise InvalidInput("The new password is the old one.", where=Where(field="password"), remedy="Choose another one.")
+            raise InvalidInput(
+                "The new password is the old one.", where=Where(field="password"), remedy="Choose another one."
+            )
         repository.update_user(act.session, context.organization_id, user.id, password_hash=passwords.hashed(new),
                                must_change_password=False, updated_at=context.now)  # fmt: skip
         keep = UUID(context.session_id) if context.session_id else None
-        act.done(sessions_ended=repository.end_sessions(act.session, context.organization_id, user_id=user.id, keep=keep))
+        act.done(
+            sessions_ended=repository.end_sessions(act.session, context.organization_id, user_id=user.id, keep=keep)
+        )
 
 
 def once_link(installation: Installation, context: Context, key: UUID) -> str:
@@ -175,7 +205,14 @@ def list_sessions(installation: Installation, context: Context, user_id: UUID) -
 def end_sessions(installation: Installation, context: Context, user_id: UUID, session_id: UUID | None = None) -> int:
     """Sign a person out of one place or everywhere."""
     own = _own(context, user_id)
-    with Act(installation.database, context, "sessions.end", "user", resource_id=user_id, right=None if own else "users.manage") as act:
+    with Act(
+        installation.database,
+        context,
+        "sessions.end",
+        "user",
+        resource_id=user_id,
+        right=None if own else "users.manage",
+    ) as act:
         if not own:
             _governed(act.session, context, user_id)
         ended = repository.end_sessions(act.session, context.organization_id, user_id=user_id, key=session_id)
