@@ -64,7 +64,10 @@ def serve(
 
 def run_server(installation: Installation, host: str, port: int, ready: Any) -> None:
     """Listen, say where, and work until a signal comes; the workers finish their chunk first."""
+    import signal
     import socket
+    from collections.abc import Iterator
+    from contextlib import contextmanager
 
     import uvicorn
 
@@ -72,12 +75,25 @@ def run_server(installation: Installation, host: str, port: int, ready: Any) -> 
     from plumbline.kernel.errors import Unavailable
     from plumbline.kernel.jobs.worker import Worker, ensure_schedules
 
+    class Server(uvicorn.Server):
+        """Ends by returning: uvicorn's own raises the signal again, which would kill the process before the workers stopped."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
     settings = installation.settings
     # the protocol is named: asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms for an acknowledgement
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(2048)  # who reads the address may call at once: connections wait until the server takes them
     except OSError as error:
         listener.close()
         raise Unavailable(
@@ -97,7 +113,7 @@ def run_server(installation: Installation, host: str, port: int, ready: Any) -> 
     try:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         ready(settings.public_url or f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     finally:
         if worker is not None:
             worker.stop()
@@ -123,7 +139,7 @@ def worker(
     logs.configure(called.settings().log_level)
     ensure_schedules(called.installation)
     running = Worker(called.installation, name=worker_name("worker"), threads=threads)
-    typer.echo(f"worker with {threads} threads; stop it with Ctrl+C", err=True)
+    typer.echo(f"worker with {threads} {'thread' if threads == 1 else 'threads'}; stop it with Ctrl+C", err=True)
     running.run_forever()
 
 

@@ -53,6 +53,13 @@ SchemaName = Annotated[str, typer.Option("--schema", help="A schema file, or the
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
 
 
+def make_room(*targets: Path | None) -> None:
+    """The folders that files will be written to: what is wrong with them is told before the work, not after it."""
+    for target in targets:
+        if target is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+
+
 @credit.command()
 def generate(
     folder: Annotated[Path, typer.Argument(help="Where to write the seven tables.")],
@@ -101,6 +108,7 @@ def schema_infer(
     from plumbline.credit import service
     from plumbline.credit.results import written
 
+    make_room(out)
     text = service.propose_schema(file, limits(context))
     if out is not None:
         with written(out) as target:
@@ -135,6 +143,7 @@ def check(
     from plumbline.credit.intake.schema import Schema
     from plumbline.credit.results import guarded, written
 
+    make_room(rejects)
     found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits(context))
     if rejects is not None:
         with written(rejects) as file:
@@ -348,9 +357,7 @@ def batch_run(
     from plumbline.credit.results import told
     from plumbline.credit.service.batches import incoming
 
-    for target in (out, rejects):
-        if target is not None:  # before the work, not after it
-            target.parent.mkdir(parents=True, exist_ok=True)
+    make_room(out, rejects)
     called = invocation(context)
     received, name = incoming(called.installation), path.name
     packed = received.with_name(f"{received.name}.zip")

@@ -11,9 +11,11 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,7 +83,15 @@ def written(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the error at hand is the one to tell
+            temporary.unlink()
+
+
+def poured(file: IO[bytes], write: Callable[[IO[bytes]], object]) -> None:
+    """What a table's writer makes, written by us: from Polars a full disk comes as an error without its number."""
+    made = BytesIO()
+    write(made)
+    file.write(made.getbuffer())
 
 
 @contextmanager
@@ -100,7 +110,7 @@ def write_part(folder: Path, part: Part, results: pl.DataFrame, rejects: pl.Data
     """The three files of a chunk."""
     for suffix, frame in (("results", results), ("rejects", rejects)):
         with written(folder / f"{part.name}.{suffix}.parquet") as file:
-            frame.write_parquet(file, compression="zstd")
+            poured(file, partial(frame.write_parquet, compression="zstd"))
     with written(folder / f"{part.name}.records") as file:
         file.write(records)
 
@@ -114,7 +124,7 @@ def combine(parts: Path, folder: Path, ordered: Sequence[Part]) -> dict[str, str
         with written(folder / name) as file:
             for number, part in enumerate(ordered):
                 frame = guarded(pl.read_parquet(parts / f"{part.name}.{suffix}.parquet"))
-                frame.write_csv(file, include_header=number == 0)
+                poured(file, partial(frame.write_csv, include_header=number == 0))
     _one_parquet(folder / RESULTS_PARQUET, [parts / f"{part.name}.results.parquet" for part in ordered])
     with written(folder / RECORDS) as file:
         for part in ordered:

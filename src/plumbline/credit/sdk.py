@@ -76,11 +76,12 @@ def _frame(value: Any) -> pl.DataFrame:
         return value
     if isinstance(value, pl.LazyFrame):
         return value.collect()
-    if hasattr(value, "__arrow_c_stream__") or type(value).__module__.startswith("pyarrow"):
-        made = pl.from_arrow(value)
-        return made if isinstance(made, pl.DataFrame) else made.to_frame()
-    if type(value).__module__.startswith("pandas"):
+    if type(value).__module__.startswith(
+        "pandas"
+    ):  # before Arrow: a pandas frame is a stream too, whose NaN are no nulls
         return pl.from_pandas(value)
+    if hasattr(value, "__arrow_c_stream__"):
+        return pl.DataFrame(value)
     raise InvalidInput(f"A {type(value).__name__} is no table.", remedy="Give a Polars, pandas or Arrow frame.")
 
 

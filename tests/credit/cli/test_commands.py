@@ -68,9 +68,7 @@ def test_one_application_is_decided_listed_explained_and_replayed(call: Call, ap
     assert again["probability"] == repr(answer["probability"])
 
 
-def test_standard_input_gives_the_same_answer(
-    call: Call, application: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_standard_input_gives_the_same_answer(call: Call, application: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stdin:
         buffer = io.BytesIO(application.read_bytes())
 
@@ -93,7 +91,9 @@ def test_a_list_goes_on_at_its_cursor(call: Call, tmp_path: Path) -> None:
 
 def test_a_replay_that_differs_is_a_no(call: Call, embedded: Lender, application: Path) -> None:
     answer = call("credit", "score", str(application))
-    for (name,) in embedded.rows("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '%predictions'"):
+    for (name,) in embedded.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE '%predictions'"
+    ):
         embedded.change(f'DROP TRIGGER "{name}"')
     (table,) = embedded.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%predictions'")
     embedded.change(f"UPDATE {table[0]} SET probability = 0.5")
@@ -218,7 +218,11 @@ WRONG: list[tuple[int, tuple[str, ...], str]] = [
     (1, ("credit", "batch", "run", "{broken}"), "is no file of a kind that can be read. Send CSV"),
     (1, ("credit", "generate", "{broken}", "-n", "10"), "broken.json"),
     (1, ("credit", "schema", "infer", "{application}"), "There are no rows"),
-    (1, ("credit", "schema", "infer", "{table}", "--out", "{broken}/x.toml"), "broken.json: File exists. Check the path"),
+    (
+        1,
+        ("credit", "schema", "infer", "{table}", "--out", "{broken}/x.toml"),
+        "broken.json: File exists. Check the path",
+    ),
     (1, ("credit", "decisions", "--cursor", "mine"), "The cursor is not one of ours."),
     (1, ("models", "rollback", "credit-risk", "--reason", "x"), "Nothing was live before credit-risk@1."),
     (2, ("credit", "decisions", "--level", "huge"), "'huge' is not one of"),
@@ -238,7 +242,12 @@ def test_an_error_says_what_and_what_to_do(
     (folder / "broken.json").write_text('{"application": 1\n')
     (folder / "list.json").write_text("[1]")
     (folder / "table.csv").write_text("id,amount\n1,10\n2,20\n")
-    places = {"table": folder / "table.csv", "broken": folder / "broken.json", "list": folder / "list.json", "application": application}
+    places = {
+        "table": folder / "table.csv",
+        "broken": folder / "broken.json",
+        "list": folder / "list.json",
+        "application": application,
+    }
     said = call(*(word.format(**places) if "{" in word else word for word in words), code=code, text=True)
     assert told in said
     assert "unexpected error" not in said
@@ -263,7 +272,12 @@ def test_faults_of_an_application_are_told_one_by_one(call: Call, tmp_path: Path
 
 def test_a_pipe_gets_whole_ids_and_no_padding(call: Call, application: Path) -> None:
     key = call("credit", "score", str(application))["id"]
-    for words in (("credit", "decisions"), ("credit", "explain", key), ("credit", "score", str(application)), ("models", "list")):
+    for words in (
+        ("credit", "decisions"),
+        ("credit", "explain", key),
+        ("credit", "score", str(application)),
+        ("models", "list"),
+    ):
         told = call(*words, text=True)
         assert [line for line in told.splitlines() if line != line.rstrip()] == []
     assert key in call("credit", "decisions", text=True)
@@ -304,7 +318,10 @@ class TestProcess:
         with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
             frame = unlabelled()["application"]
             late = frame.with_columns(pl.lit(9000).alias("DAYS_BIRTH")).head(1)
-            archive.writestr("application.csv", pl.concat([frame.slice(1, 20), late.select(frame.columns)], how="vertical_relaxed").write_csv())
+            archive.writestr(
+                "application.csv",
+                pl.concat([frame.slice(1, 20), late.select(frame.columns)], how="vertical_relaxed").write_csv(),
+            )
         done = self.plumbline(embedded, "credit", "check", str(tmp_path / "in.zip"), "--scoring")
         assert done.returncode == 3, done.stderr
         assert b"21 rows: 20 accepted, 1 rejected" in done.stdout

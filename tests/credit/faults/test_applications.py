@@ -36,7 +36,11 @@ def nothing_decided(lender: Lender) -> bool:
 def test_a_number_that_is_none_is_422_and_decides_nothing(embedded: Lender, word: str, table: str) -> None:
     application = payload(0)
     column = "AMT_CREDIT" if table == "application" else "AMT_CREDIT_SUM"
-    rows = application["application"] if table == "application" else application.setdefault("bureau", [{"SK_ID_BUREAU": 1}])[0]
+    rows = (
+        application["application"]
+        if table == "application"
+        else application.setdefault("bureau", [{"SK_ID_BUREAU": 1}])[0]
+    )
     rows[column] = "@"
     body = json.dumps(application).replace('"@"', word)
     answer = program(embedded)("POST", SCORE, content=body, headers={"Content-Type": "application/json"})
@@ -105,7 +109,9 @@ def test_a_body_that_is_no_application_is_422(embedded: Lender, body: bytes) -> 
 def own_files(embedded: Lender, tmp_path: Path, clock: SteppingClock) -> Iterator[Lender]:
     """The lender with model files of its own, that a test may damage."""
     shutil.copytree(artifacts(), tmp_path / "artifacts")
-    settings = Settings(home=tmp_path, database_url=embedded.installation.settings.url, artifacts=str(tmp_path / "artifacts"))
+    settings = Settings(
+        home=tmp_path, database_url=embedded.installation.settings.url, artifacts=str(tmp_path / "artifacts")
+    )
     installation = Installation.open(settings, clock=clock)
     yield replace(embedded, installation=installation)
     installation.close()
@@ -148,7 +154,9 @@ def test_a_batch_does_not_begin_with_a_damaged_model_and_is_not_taken_in(own_fil
     flip(model_file(own_files))
     # another process than the one that took it in: nothing of the model is at hand there
     again = Installation.open(
-        own_files.installation.settings.model_copy(update={"artifacts": f"{own_files.installation.settings.artifact_root}/."}),
+        own_files.installation.settings.model_copy(
+            update={"artifacts": f"{own_files.installation.settings.artifact_root}/."}
+        ),
         clock=own_files.installation.clock,
     )
     fresh = replace(own_files, installation=again)
@@ -161,7 +169,7 @@ def test_a_batch_does_not_begin_with_a_damaged_model_and_is_not_taken_in(own_fil
         answer = program(fresh)("POST", "/api/v1/credit/batches", files={"file": ("more.csv", path.read_bytes())})
         assert answer.status_code == 500
         assert answer.json()["code"] == "corrupt"
-        assert fresh.count("batches") == 1
+        assert fresh.count("batch_uploads") == 1
         assert nothing_decided(fresh)
         assert [r[0] for r in fresh.rows("SELECT severity FROM findings")] == ["critical"]
     finally:

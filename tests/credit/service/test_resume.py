@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ def now(lender: Lender, view: BatchView) -> BatchView:
 
 def parts(lender: Lender, view: BatchView) -> int:
     return len(now(lender, view).batch.extra["parts"])
+
+
+def reached(lender: Lender, view: BatchView, goal: int) -> bool:
+    return parts(lender, view) >= goal
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def test_a_cancelled_batch_is_resumed_with_the_bytes_of_one_that_was_not(lender:
     before = rows_of(lender, view)
     assert 0 < len(before) <= 60
     with pytest.raises(Conflict):
-        service.download(lender.installation, lender.analyst, view.batch.id, "results")
+        batches.download(lender.installation, lender.analyst, view.batch.id, "results")
     resumed = service.resume_batch(lender.installation, lender.analyst, view.batch.id)
     assert (resumed.status, resumed.error) == ("pending", None)
     after = lender.perform(resumed)
@@ -81,7 +86,7 @@ def test_only_a_failed_or_cancelled_batch_can_be_resumed(lender: Lender, tmp_pat
     view = lender.perform(view)
     with pytest.raises(Conflict, match="completed"):
         service.resume_batch(lender.installation, lender.analyst, view.batch.id)
-    with pytest.raises(Conflict, match="nothing|completed"):
+    with pytest.raises(Conflict, match="completed"):
         service.cancel_batch(lender.installation, lender.analyst, view.batch.id)
     assert_whole(lender, view)
 
@@ -135,14 +140,13 @@ def test_a_file_without_a_good_row_stays_failed_when_it_is_resumed(embedded: Len
 def test_a_batch_survives_the_kill_of_its_worker_byte_for_byte(
     lender: Lender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(spoiled(applications(copies=25)), tmp_path / "a.csv")
-    straight = lender.batch(path)
+    path = written(spoiled(applications(copies=15)), tmp_path / "a.csv")
     monkeypatch.setattr(batches, "CHUNK_ROWS", 25)
+    straight = lender.batch(path)
     view = lender.submit(path)
     for number in range(3):
         worker = started(lender, f"victim-{number}")
-        goal = parts(lender, view) + 7
-        until(lambda goal=goal: parts(lender, view) >= goal)
+        until(partial(reached, lender, view, parts(lender, view) + 7))
         killed(worker)
         assert now(lender, view).status == "processing"
     last = started(lender, "heir")
@@ -166,10 +170,10 @@ def test_a_small_batch_with_history_survives_a_kill_without_a_second_finding(
     lender: Lender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_zip(tmp_path / "a.zip")
+    monkeypatch.setattr(batches, "CHUNK_ROWS", 1)
     straight = lender.batch(path)
     once = lender.count("findings")
     assert once > 0
-    monkeypatch.setattr(batches, "CHUNK_ROWS", 1)
     view = lender.submit(path)
     worker = started(lender, "victim")
     until(lambda: parts(lender, view) >= 10)

@@ -59,6 +59,7 @@ def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
         "get": lambda: predictions.get(session, org, of.prediction),
         "page": lambda: predictions.page(session, org, every, batch_id=of.batch),
         "per_day": lambda: predictions.per_day(session, org, batch_id=of.batch),
+        "riskiest": lambda: predictions.riskiest(session, org, of.batch, "low", 10),
         "per_result": lambda: list(predictions.per_result(session, org, batch_id=of.batch).values()),
         "histogram": lambda: [n for n in predictions.histogram(session, org, batch_id=of.batch) if n],
         "get_batch": lambda: predictions.get_batch(session, org, of.batch),

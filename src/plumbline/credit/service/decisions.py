@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-import sqlalchemy as sa
 
 from plumbline.credit import repository
 from plumbline.credit.decision import TYPE, ModelUsed, ScoreAnswer, answer, explanation, inputs, metadata
@@ -98,23 +97,23 @@ def score(installation: Installation, context: Context, payload: dict[str, Any])
             "id": key, "organization_id": context.organization_id, "prediction_type": TYPE, "subject_id": subject, "content": content,
             "prediction_result": decided.level, "probability": decided.probability, "features": inputs(scorer.features, row),
             "explanation": explanation(scorer, decided), "ml_model_id": model.id, "user_id": context.user_id, "batch_id": None,
-            "batch_row": None, "source_ip": context.ip, "processing_time_ms": milliseconds, "extra": metadata(decided, used),
+            "batch_row": None, "source_ip": context.ip, "processing_time_ms": milliseconds, "metadata": metadata(decided, used),
             "record_salt": os.urandom(32), "created_at": context.now,
         }  # fmt: skip
-        try:
-            with act.session.begin_nested():
-                predictions.insert_one(act.session, **stored)
-        except sa.exc.IntegrityError:  # the same request came twice at once, or the id is somebody else's
+        if not predictions.insert_many(act.session, [stored], tuple(stored)):
+            # the same request came twice at once, or the id is somebody else's
             if there := _again(installation, context, key, content):
                 act.done(key, repeated=True)
                 return there
             raise Conflict(
                 f"The id {key} is taken.", where=Where(field="id"), remedy="Make a new id for a new request."
-            ) from None
+            )
         open_reviews(
             act.session, context, [Concern(key, subject, decided.level, decided.decision, decided.probability)]
         )
-        record = entry.record_hash(stored["record_salt"], predictions.record_of(stored, used.sha256))
+        record = entry.record_hash(
+            stored["record_salt"], predictions.record_of(stored | {"extra": stored["metadata"]}, used.sha256)
+        )
         act.done(key, prediction_id=str(key), model_sha256=used.sha256, record_sha256=record, decision=decided.decision,
                  risk_level=decided.level)  # fmt: skip
         return answer(key, subject, decided, used, milliseconds)

@@ -213,6 +213,10 @@ def install_errors(app: FastAPI) -> None:
 
     def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if isinstance(
+            error.__cause__, PlumblineError
+        ):  # ours, met while a body was read: the framework made a 400 of it
+            return answer(request, error.__cause__)
         wrapped: PlumblineError = NotFound(
             "There is nothing at this address.", remedy="Go back, or begin at the overview."
         )
