@@ -1,5 +1,17 @@
-"""The whole product's API over a lender with a trained model."""
+"""The whole product's interface over lenders with a trained model."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.world import World, opened
 from tests.credit.trained import embedded, lenders, sqlite_lenders
 
 __all__ = ["embedded", "lenders", "sqlite_lenders"]
+
+
+@pytest.fixture(scope="module")
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from opened(request, tmp_path_factory.mktemp("world"))

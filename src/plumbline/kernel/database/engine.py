@@ -108,7 +108,12 @@ class Database:
         try:
             yield
         except sa.exc.OperationalError as error:
-            raise self.unavailable(error) from error
+            first = (
+                error.__context__
+            )  # a full disk ends SQLite's transaction: the savepoint is gone before it can be left
+            if not (isinstance(first, sa.exc.OperationalError) and "no such savepoint" in str(error.orig)):
+                first = error
+            raise self.unavailable(first) from error
         except sa.exc.DataError as error:
             said = str(error.orig).strip().split("\n")[0]
             raise InvalidInput(
