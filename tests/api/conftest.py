@@ -14,4 +14,5 @@ __all__ = ["embedded", "lenders", "sqlite_lenders"]
 
 @pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    yield from opened(request, tmp_path_factory.mktemp("world"))
+    """Read and written by the tests of one module; in an SQLite file unless a test is parametrized with ``BOTH``."""
+    yield from opened(request, tmp_path_factory.mktemp("world"), getattr(request, "param", "sqlite"))

@@ -234,11 +234,19 @@ def world_of(lenders: dict[str, Lender]) -> World:
     return World(create_app(ours.installation), ours, theirs, furnished(ours), furnished(theirs))
 
 
-def opened(request: pytest.FixtureRequest, home: Path) -> Iterator[World]:
-    """A world in an SQLite file, for all tests of a module."""
-    url, world = copied("sqlite", request, home)
+BOTH = pytest.mark.parametrize(
+    "world", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+"""A test of what an engine might refuse."""
+
+
+def opened(request: pytest.FixtureRequest, home: Path, engine: str) -> Iterator[World]:
+    """A world for all tests of a module."""
+    url, world = copied(engine, request, home)
     settings = Settings(home=home, database_url=url, artifacts=artifacts(), sign_in_attempts=100_000)
     installation = Installation.open(settings, clock=SteppingClock())
     yield world_of(world.opened(installation))
     installation.close()
     shutil.rmtree(home, ignore_errors=True)
+    if engine != "sqlite":
+        request.getfixturevalue("postgres").drop(url)

@@ -106,7 +106,7 @@ def submit_batch(
     except BaseException:  # also one of the commit itself: no row, no file
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return batch_of(installation, context, key)
+    return _found(installation, context, key)  # whoever may send a file is told what became of it
 
 
 def receive_batch(
@@ -150,6 +150,10 @@ def _checked_size(path: Path, name: str, limit: int) -> int:
 
 def batch_of(installation: Installation, context: Context, key: UUID) -> BatchView:
     context.require("credit.read")
+    return _found(installation, context, key)
+
+
+def _found(installation: Installation, context: Context, key: UUID) -> BatchView:
     with installation.database.read(context.organization_id) as session:
         batch = predictions.get_batch(session, context.organization_id, key)
         if batch.prediction_type != TYPE:

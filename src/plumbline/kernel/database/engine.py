@@ -55,15 +55,16 @@ class Database:
     @contextmanager
     def read(self, organization_id: UUID | None) -> Iterator[ReadSession]:
         """``organization_id`` is None only before the tenant is known: then nothing is visible but by key look-ups."""
-        with ReadSession(self._reading, autoflush=False, expire_on_commit=False) as session, self._told():
+        # told outermost: leaving a session rolls back, which fails as well when the server is gone
+        with self._told(), ReadSession(self._reading, autoflush=False, expire_on_commit=False) as session:
             self.enter(session, organization_id)
             yield session
 
     @contextmanager
     def write(self, organization_id: UUID | None) -> Iterator[WriteSession]:
         with (
-            WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session,
             self._told(),
+            WriteSession(self._writing, autoflush=True, expire_on_commit=False) as session,
             session.begin(),
         ):
             self.enter(session, organization_id)
@@ -107,10 +108,9 @@ class Database:
         """Faults of the database, in words a person can act on."""
         try:
             yield
-        except sa.exc.OperationalError as error:
-            first = (
-                error.__context__
-            )  # a full disk ends SQLite's transaction: the savepoint is gone before it can be left
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            # a full disk ends SQLite's transaction: the savepoint is gone before it can be left
+            first = error.__context__
             if not (isinstance(first, sa.exc.OperationalError) and "no such savepoint" in str(error.orig)):
                 first = error
             raise self.unavailable(first) from error
@@ -125,6 +125,11 @@ class Database:
         if "disk is full" in text or "No space left" in text:
             return Unavailable(
                 "The database's disk is full; nothing was changed.", remedy="Free some space, then try again."
+            )
+        if "disk I/O error" in text:  # what SQLite says when a file may not grow any more
+            return Unavailable(
+                "The disk refused a write to the database; nothing was changed.",
+                remedy="See whether it is full or a file size limit is reached, then try again.",
             )
         if "locked" in text:
             return Unavailable("Another process kept the database busy for 30 seconds; nothing was changed.",

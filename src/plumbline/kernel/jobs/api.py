@@ -79,6 +79,7 @@ def get_job(house: House, caller: Caller, job_id: UUID) -> JobOut:
 @router.post("/jobs/{job_id}/cancel")
 def cancel_job(house: House, caller: Caller, job_id: UUID) -> JobOut:
     """End a job: at once while it is queued, after its present chunk while it runs. What it wrote stays."""
+    caller.require("jobs.read")  # the answer shows the job: refused before the act, not after it
     service.cancel(house, caller, job_id)
     return _read(house, caller, job_id)
 
@@ -86,6 +87,7 @@ def cancel_job(house: House, caller: Caller, job_id: UUID) -> JobOut:
 @router.post("/jobs/{job_id}/retry")
 def retry_job(house: House, caller: Caller, job_id: UUID) -> JobOut:
     """Queue a failed or cancelled job again; it goes on after the last chunk that was kept."""
+    caller.require("jobs.read")  # the answer shows the job: refused before the act, not after it
     service.retry(house, caller, job_id)
     return _read(house, caller, job_id)
 
