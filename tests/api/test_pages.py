@@ -12,9 +12,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from tests.api.world import BOTH, Route, World, administrator, routes, sent, signed_in
 
 NASTY = (
-    "", " ", "\x00", "a\x00b", "0", "-1", "9" * 30, "1e400", "nan", "null", "'", "<script>alert(1)</script>", "%00", "%s", "{}", "[]", "../../etc/passwd",
-    "\u00fc\u4f60\U0001f600", "\u202e", "\r\nSet-Cookie: a=b", "A" * 5000, "01a20cee-17e0-70b5-b32e-0455d3063eb9", "2026-13-45", "0001-01-01", "9999-12-31",
-    "0001-01-01T00:00+23:59", "9999-12-31T23:59:59-23:59", "AAAA", "=" * 8, "true", "\ud7ff\ue000",
+    "", "a\x00b", "-1", "9" * 30, "nan", "<script>alert(1)</script>", "%00%s{}[]'", "\u4f60\U0001f600\u202e\ue000", "\r\nSet-Cookie: a=b", "A" * 5000,
+    "01a20cee-17e0-70b5-b32e-0455d3063eb9", "9999-12-31T23:59:59-23:59", "AAAA====",
 )  # fmt: skip
 ENDS = {"POST /signout", "POST /account/sessions/end"}  # these end the session that asks
 PARTIAL = {"HX-Request": "true"}

@@ -19,11 +19,22 @@ from plumbline.kernel.paging import PageRequest
 router = APIRouter(prefix="/credit")
 EXAMPLE = {
     "application": {
-        "SK_ID_CURR": 100002, "NAME_CONTRACT_TYPE": "Cash loans", "AMT_INCOME_TOTAL": 202500.0, "AMT_CREDIT": 406597.5,
-        "AMT_ANNUITY": 24700.5, "AMT_GOODS_PRICE": 351000.0, "DAYS_BIRTH": -9461, "DAYS_EMPLOYED": -637, "EXT_SOURCE_2": 0.263,
-        "EXT_SOURCE_3": 0.139,
+        "SK_ID_CURR": 100002, "NAME_CONTRACT_TYPE": "Cash loans", "CODE_GENDER": "F", "FLAG_OWN_CAR": "Y", "FLAG_OWN_REALTY": "Y",
+        "CNT_CHILDREN": 0, "AMT_INCOME_TOTAL": 159750.0, "AMT_CREDIT": 464823.135, "AMT_ANNUITY": 30568.5, "AMT_GOODS_PRICE": 441000.0,
+        "NAME_TYPE_SUITE": "Unaccompanied", "NAME_INCOME_TYPE": "Commercial associate", "NAME_EDUCATION_TYPE": "Higher education",
+        "NAME_FAMILY_STATUS": "Married", "NAME_HOUSING_TYPE": "House / apartment", "REGION_POPULATION_RELATIVE": 0.012146,
+        "DAYS_BIRTH": -14865, "DAYS_EMPLOYED": -745, "DAYS_REGISTRATION": -9679, "DAYS_ID_PUBLISH": -2806, "OWN_CAR_AGE": 3,
+        "FLAG_MOBIL": 1, "FLAG_EMP_PHONE": 1, "FLAG_WORK_PHONE": 0, "FLAG_CONT_MOBILE": 1, "FLAG_PHONE": 0, "FLAG_EMAIL": 0,
+        "OCCUPATION_TYPE": "Core staff", "CNT_FAM_MEMBERS": 2, "REGION_RATING_CLIENT": 3, "REGION_RATING_CLIENT_W_CITY": 3,
+        "WEEKDAY_APPR_PROCESS_START": "MONDAY", "HOUR_APPR_PROCESS_START": 18, "REG_REGION_NOT_LIVE_REGION": 0,
+        "REG_REGION_NOT_WORK_REGION": 0, "LIVE_REGION_NOT_WORK_REGION": 0, "REG_CITY_NOT_LIVE_CITY": 0, "REG_CITY_NOT_WORK_CITY": 0,
+        "LIVE_CITY_NOT_WORK_CITY": 0, "ORGANIZATION_TYPE": "Self-employed", "EXT_SOURCE_1": 0.550911905355,
+        "EXT_SOURCE_2": 0.604894755708, "EXT_SOURCE_3": 0.714188031244, "OBS_30_CNT_SOCIAL_CIRCLE": 2, "DEF_30_CNT_SOCIAL_CIRCLE": 0,
+        "OBS_60_CNT_SOCIAL_CIRCLE": 1, "DEF_60_CNT_SOCIAL_CIRCLE": 0, "DAYS_LAST_PHONE_CHANGE": -1096, "AMT_REQ_CREDIT_BUREAU_HOUR": 0,
+        "AMT_REQ_CREDIT_BUREAU_DAY": 0, "AMT_REQ_CREDIT_BUREAU_WEEK": 0, "AMT_REQ_CREDIT_BUREAU_MON": 1, "AMT_REQ_CREDIT_BUREAU_QRT": 0,
+        "AMT_REQ_CREDIT_BUREAU_YEAR": 2, **{f"FLAG_DOCUMENT_{n}": 0 for n in range(2, 22)},
     },
-    "bureau": [{"SK_ID_BUREAU": 6158904, "CREDIT_ACTIVE": "Active", "DAYS_CREDIT": -1125, "AMT_CREDIT_SUM": 40761.0}],
+    "bureau": [{"SK_ID_BUREAU": 5012694, "CREDIT_ACTIVE": "Closed", "DAYS_CREDIT": -29, "AMT_CREDIT_SUM": 281612.16, "CREDIT_TYPE": "Consumer credit"}],
 }  # fmt: skip
 ANY_APPLICATION = {
     "requestBody": {
@@ -36,6 +47,9 @@ ANY_APPLICATION = {
             "example": EXAMPLE}},
     }
 }  # fmt: skip
+A_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {"text/csv": {}, "application/vnd.apache.parquet": {}}}
+}
 
 
 class ReasonOut(BaseModel):
@@ -205,7 +219,10 @@ def get_credit_batch(house: House, caller: Caller, batch_id: UUID) -> BatchOut:
 
 
 @router.get(
-    "/batches/{batch_id}/{which}", summary="Download results, results.parquet or rejects", response_class=FileResponse
+    "/batches/{batch_id}/{which}",
+    summary="Download results, results.parquet or rejects",
+    response_class=FileResponse,
+    responses=A_FILE,
 )
 def download_credit_batch(house: House, caller: Caller, batch_id: UUID, which: str) -> FileResponse:
     path, name = batches.download(house, caller, batch_id, which)

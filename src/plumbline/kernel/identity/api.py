@@ -116,7 +116,10 @@ class EndedSessions(BaseModel):
 
 
 class OwnPassword(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"current": "the one until now", "new": "four plain words suffice"}},
+    )
 
     current: Annotated[str, Field(max_length=1024)]
     new: Password
