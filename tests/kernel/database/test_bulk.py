@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -91,8 +92,16 @@ def test_it_inserts_fifty_thousand_rows_a_second(installation: Installation, fir
 
 
 def test_ids_ascend_and_say_their_time() -> None:
-    made = [new_id(NOW) for _ in range(500)]
+    moment = NOW + timedelta(days=1)  # of this test alone: ids of one moment go on from the last
+    made = [new_id(moment) for _ in range(10_000)]  # more than fit into its millisecond
     assert made == sorted(made)
-    assert len(set(made)) == 500
-    assert {time_of(k).replace(microsecond=0) for k in made} == {NOW}
-    assert all(first_id(NOW) <= k and k.version == 7 for k in made)
+    assert len(set(made)) == 10_000
+    assert time_of(made[0]) == moment
+    assert time_of(made[-1]) - moment < timedelta(seconds=1)
+    assert all(first_id(moment) <= k and k.version == 7 for k in made)
+
+
+def test_a_clock_that_is_set_back_gives_earlier_ids() -> None:
+    moment = NOW + timedelta(days=2)
+    later = new_id(moment)
+    assert new_id(moment - timedelta(hours=1)) < later

@@ -11,6 +11,7 @@ from plumbline.kernel.errors import InvalidInput, Where
 
 _lock = threading.Lock()
 _last = 0
+AHEAD = 4096 * 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -18,13 +19,14 @@ def new_id(now: datetime) -> UUID:
     """A key for something that happens ``now``.
 
     48 bits of milliseconds and 12 bits of their fraction (RFC 9562, method 3), 62 random bits. Within one process, ids
-    made in the same 0.24 µs still ascend; a clock that is set back gives earlier ids, as it gives earlier times.
+    of one moment ascend: up to four million of them, whose last say a time one second later. A clock that is set back
+    further than that gives earlier ids, as it gives earlier times.
     """
     global _last  # noqa: PLW0603 - one counter per process is the point
     micros = (now - _EPOCH) // timedelta(microseconds=1)
     tick = (micros // 1000 << 12) | (micros % 1000 * 4096 // 1000)
     with _lock:
-        if tick <= _last < tick + 4096:  # within a millisecond of the last one: go on from there
+        if tick <= _last < tick + AHEAD:  # the last one is of this moment, or ran ahead of it: go on from there
             tick = _last + 1
         _last = tick
     random = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
