@@ -58,6 +58,23 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token for /metrics; without it only loopback may read them."
     )
+    ledger_host: str | None = Field(
+        None, description="Name under which the ledgers sign, for ever; default: the host of public_url."
+    )
+    ledger_key: SecretStr | None = Field(
+        None, description="The ledger's private key (PEM); default: a file in the home, made when it is needed first."
+    )
+    ledger_key_command: str | None = Field(
+        None, description="A command that prints the ledger's private key (PEM), from a vault say."
+    )
+    ledger_stores: list[str] = Field(
+        default_factory=list,
+        description="Where checkpoints are copied to: folders or fsspec addresses (s3://bucket/path).",
+    )
+    ledger_witnesses: list[str] = Field(
+        default_factory=list,
+        description="Witnesses that cosign checkpoints, each 'URL VERIFIER-KEY' (C2SP tlog-witness).",
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @classmethod
@@ -85,6 +102,11 @@ class Settings(BaseSettings):
     def files(self) -> Path:
         """Uploaded files and results."""
         return self.home / "files"
+
+    @property
+    def keys(self) -> Path:
+        """Private keys, readable by nobody else; never in the database, a backup of it or an export."""
+        return self.home / "keys"
 
 
 def load(**given: Any) -> Settings:

@@ -43,6 +43,9 @@ class Room:
     :param rights: right → roles that hold it.
     :param model_kinds: kind → ``"module:loader"``.
     :param findings: ``"module:object"`` with ``take``, ``note``, ``resolve``: how a finding of the room is worked on.
+    :param records: ``"module:function"`` that checks the room's rows against what ledger entries commit to.
+    :param erasable: ``"module:object"`` with ``find`` and ``erase``: what the room holds of a subject.
+    :param dossiers: prediction type → ``"module:function"`` that tells a decision of it in full.
     :param sdk: ``"module:class"`` behind ``Workspace.<name>``.
     :param demonstration: ``"module:function"`` that adds the room's chapter.
     """
@@ -62,6 +65,9 @@ class Room:
     rights: dict[str, tuple[str, ...]] | None = None
     model_kinds: dict[str, str] | None = None
     findings: str | None = None
+    records: str | None = None
+    erasable: str | None = None
+    dossiers: dict[str, str] | None = None
     sdk: str | None = None
     demonstration: str | None = None
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json.encoder
+from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -74,3 +76,72 @@ def leaf(
 def record_hash(salt: bytes, record: dict[str, Any]) -> str:
     """What an act's entry says of the decision it made: SHA-256 over a salt and the RFC 8785 object of the row."""
     return commitment(salt, canonical.dumps(record)).hex()
+
+
+COLUMNS = (
+    "id", "organization_id", "timestamp", "action", "actor_type", "user_id", "resource_type", "resource_id", "request_id", "success",
+    "actor_id", "client_id", "ip_address", "session_id", "user_agent", "actor_salt", "actor_commitment",
+    "details", "error_message", "new_values", "old_values", "content_salt", "content_commitment",
+)  # fmt: skip
+"""The order in which :func:`sealed` takes a row."""
+
+
+def key_text(key: bytes | str) -> str:
+    """A key as it stands in leaves: SQLite keeps 16 bytes, PostgreSQL is asked for the text."""
+    if isinstance(key, str):
+        return key
+    h = key.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+_often = lru_cache(maxsize=4096)(key_text)  # organizations and people return in row after row
+
+
+def sealed(row: Sequence[Any]) -> tuple[bytes, str | None]:
+    """The leaf hash of a row as it lies in the database, and what is wrong with its groups, if anything.
+
+    :param row: :data:`COLUMNS` as stored: time and JSON as text, keys as the engine gives them. An erased group has neither
+        salt nor values, only its commitment.
+    """
+    (key, organization, timestamp, action, actor_type, user, resource_type, resource, request, success, actor_id, client, ip, session, agent,
+     actor_salt, actor_commitment, details, error, new, old, content_salt, content_commitment) = row  # fmt: skip
+    fault = None
+    sha256 = hashlib.sha256
+    if actor_salt is None:
+        if not actor_id is client is ip is session is agent is None:
+            fault = "its actor fields have lost their salt"
+    elif (
+        sha256(
+            actor_salt
+            + (
+                f'{{"actor_id":{_text(actor_id)},"client_id":{_text(client)},"ip_address":{_text(ip)},'
+                f'"session_id":{_text(session)},"user_agent":{_text(agent)}}}'
+            ).encode()
+        ).digest()
+        != actor_commitment
+    ):
+        fault = "its actor fields are not those it was written with"
+    if content_salt is None:
+        if not details is error is new is old is None:
+            fault = "its content has lost its salt"
+    elif (
+        sha256(
+            content_salt
+            + (
+                f'{{"details":{details or "null"},"error_message":{_text(error)},'
+                f'"new_values":{new or "null"},"old_values":{old or "null"}}}'
+            ).encode()
+        ).digest()
+        != content_commitment
+    ):
+        fault = "its content is not what it was written with"
+    on = f'"{key_text(resource)}"' if resource else "null"
+    person = f'"{_often(user)}"' if user else "null"
+    leaf_bytes = (
+        f'{{"action":{quote(action)},"actor":"{actor_commitment.hex()}","actor_type":{quote(actor_type)},'
+        f'"content":"{content_commitment.hex()}","id":"{key_text(key)}","organization_id":"{_often(organization)}",'
+        f'"request_id":{_text(request)},"resource_id":{on},'
+        f'"resource_type":{quote(resource_type)},"success":{"true" if success else "false"},'
+        f'"timestamp":"{timestamp}","user_id":{person},"v":1}}'
+    ).encode()
+    return sha256(b"\x00" + leaf_bytes).digest(), fault

@@ -101,3 +101,66 @@ class Tree(Table):
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     pruned_below: Mapped[int]
     origin: Mapped[str]
+
+
+class Cosignature(Table):
+    """That a witness saw a checkpoint, and when by its clock: the outside's word on the order of things."""
+
+    __tablename__ = "ledger_cosignatures"
+    __table_args__ = options()
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    tree_size: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    witness: Mapped[str] = mapped_column(primary_key=True)
+    verifier_key: Mapped[str]
+    line: Mapped[str]
+    signed_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+
+
+class Destination(Table):
+    """Where checkpoints go outside the house, and how far that has come: an object store, a folder, a witness."""
+
+    __tablename__ = "ledger_destinations"
+    __table_args__ = options(one_of("kind", "store", "witness"))
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    tree_size: Mapped[int]
+    delivered_at: Mapped[datetime | None]
+    tried_at: Mapped[datetime]
+    error: Mapped[str | None]
+
+
+class WitnessedLog(Table):
+    """A log of somebody else that this installation witnesses: the largest tree it saw of it. Belongs to no tenant."""
+
+    __tablename__ = "ledger_witnessed_logs"
+    __table_args__ = options()
+
+    origin: Mapped[str] = mapped_column(primary_key=True)
+    verifier_key: Mapped[str]
+    tree_size: Mapped[int]
+    root_hash: Mapped[bytes | None]
+    note: Mapped[str | None]
+    cosigned_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Verification(TenantOwned, Table):
+    """One check of the ledger and what it found. ``entries`` counts the rows that were read and hashed again."""
+
+    __tablename__ = "ledger_verifications"
+    __table_args__ = options(by_time("ledger_verifications"))
+
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    from_size: Mapped[int]
+    to_size: Mapped[int]
+    entries: Mapped[int]
+    decisions: Mapped[int | None]
+    sound: Mapped[bool]
+    findings: Mapped[Any] = mapped_column(types.Json, nullable=False)
+    finding_count: Mapped[int]
+    user_id: Mapped[UUID | None]

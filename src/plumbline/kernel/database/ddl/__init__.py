@@ -35,6 +35,19 @@ def install(operations: Any, tables: Iterable[str]) -> None:
             operations.execute(statement)
 
 
+def renew(operations: Any, tables: Iterable[str]) -> None:
+    """Make the triggers of tables that are there anew: a later version guards more than the first did."""
+    dialect = operations.get_context().dialect.name
+    for table in tables:
+        for statement in statements(dialect, table):
+            words = statement.split()
+            if words[:2] == ["CREATE", "TRIGGER"]:
+                operations.execute(
+                    f"DROP TRIGGER IF EXISTS {words[2]}" + ("" if dialect == "sqlite" else f" ON {table}")
+                )
+                operations.execute(statement)
+
+
 def install_lookups(operations: Any) -> None:
     """Functions that need tables to exist: the look-ups before a tenant is known, and the claim of a job."""
     if operations.get_context().dialect.name == "postgresql":

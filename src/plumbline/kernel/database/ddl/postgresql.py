@@ -29,7 +29,11 @@ def functions() -> list[str]:
         """CREATE OR REPLACE FUNCTION audit_log_queue() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   INSERT INTO ledger_pending SELECT organization_id, id FROM new_rows; RETURN NULL; END $$""",
         """CREATE OR REPLACE FUNCTION ledger_leaves_guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  RAISE EXCEPTION 'ledger_leaves is append-only'; END $$""",
+  RAISE EXCEPTION '% is append-only', tg_table_name; END $$""",
+        """CREATE OR REPLACE FUNCTION ledger_trees_guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF tg_op = 'UPDATE' AND new.organization_id = old.organization_id AND new.origin = old.origin AND new.pruned_below >= old.pruned_below THEN
+    RETURN new; END IF;
+  RAISE EXCEPTION 'ledger_trees is append-only'; END $$""",
         """CREATE OR REPLACE FUNCTION plumbline_touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF new.updated_at IS NOT DISTINCT FROM old.updated_at THEN new.updated_at := clock_timestamp(); END IF; RETURN new; END $$""",
     ]
@@ -95,16 +99,27 @@ LOOKUPS = (
 
 
 def function_names() -> tuple[str, ...]:
-    return ("audit_log_guard()", "audit_log_queue()", "ledger_leaves_guard()", "plumbline_touch()", *LOOKUPS)
+    return (
+        "audit_log_guard()",
+        "audit_log_queue()",
+        "ledger_leaves_guard()",
+        "ledger_trees_guard()",
+        "plumbline_touch()",
+        *LOOKUPS,
+    )
 
 
 _TENANT = "organization_id = nullif(current_setting('plumbline.organization_id', true), '')::uuid"
 # what each role may do; the application's role cannot change an audit entry even where a guard would let it
 _APP = {
     "audit_log": "SELECT, INSERT", "ledger_pending": "SELECT, INSERT", "ledger_leaves": "SELECT", "ledger_nodes": "SELECT",
-    "ledger_checkpoints": "SELECT", "ledger_trees": "SELECT", "alembic_version": "SELECT",
+    "ledger_checkpoints": "SELECT", "ledger_trees": "SELECT", "alembic_version": "SELECT", "ledger_cosignatures": "SELECT",
+    "ledger_destinations": "SELECT",
 }  # fmt: skip
-_WORKER = {"audit_log": "SELECT, INSERT, UPDATE, DELETE", "ledger_leaves": "SELECT, INSERT"}
+_WORKER = {
+    "audit_log": "SELECT, INSERT, UPDATE, DELETE", "ledger_leaves": "SELECT, INSERT", "ledger_nodes": "SELECT, INSERT",
+    "ledger_checkpoints": "SELECT, INSERT", "ledger_trees": "SELECT, INSERT, UPDATE",
+}  # fmt: skip
 _ALL = "SELECT, INSERT, UPDATE, DELETE"
 
 
@@ -126,10 +141,15 @@ def of_table(table: str, *, tenant: bool, timed: bool) -> list[str]:
             "CREATE TRIGGER audit_log_truncate BEFORE TRUNCATE ON audit_log EXECUTE FUNCTION audit_log_guard()",
             "CREATE TRIGGER audit_log_queue AFTER INSERT ON audit_log REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_log_queue()",
         ]
-    if table == "ledger_leaves":
+    if table in ("ledger_leaves", "ledger_nodes", "ledger_checkpoints"):
         made.append(
-            "CREATE TRIGGER ledger_leaves_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_leaves FOR EACH STATEMENT EXECUTE FUNCTION ledger_leaves_guard()"
+            f"CREATE TRIGGER {table}_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION ledger_leaves_guard()"
         )
+    if table == "ledger_trees":
+        made += [
+            "CREATE TRIGGER ledger_trees_guard BEFORE UPDATE OR DELETE ON ledger_trees FOR EACH ROW EXECUTE FUNCTION ledger_trees_guard()",
+            "CREATE TRIGGER ledger_trees_truncate BEFORE TRUNCATE ON ledger_trees EXECUTE FUNCTION ledger_leaves_guard()",
+        ]
     return made
 
 

@@ -32,15 +32,33 @@ _AUDIT = [
     + _REFUSE.format("audit_log"),
     "CREATE TRIGGER audit_log_queue AFTER INSERT ON audit_log BEGIN INSERT INTO ledger_pending VALUES (new.organization_id, new.id); END",
 ]
-_LEAVES = [
-    f"CREATE TRIGGER ledger_leaves_update BEFORE UPDATE ON ledger_leaves {_REFUSE.format('ledger_leaves')}",
-    f"CREATE TRIGGER ledger_leaves_delete BEFORE DELETE ON ledger_leaves {_REFUSE.format('ledger_leaves')}",
-]
+
+
+def _append_only(table: str, *key: str) -> list[str]:
+    same = " AND ".join(f"{c} = new.{c}" for c in key)
+    return [
+        f"CREATE TRIGGER {table}_update BEFORE UPDATE ON {table} {_REFUSE.format(table)}",
+        f"CREATE TRIGGER {table}_delete BEFORE DELETE ON {table} {_REFUSE.format(table)}",
+        f"CREATE TRIGGER {table}_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) {_REFUSE.format(table)}",
+    ]
+
+
+_GUARDS = {
+    "audit_log": _AUDIT,
+    "ledger_leaves": _append_only("ledger_leaves", "organization_id", "leaf_index"),
+    "ledger_nodes": _append_only("ledger_nodes", "organization_id", "level", "node_index"),
+    "ledger_checkpoints": _append_only("ledger_checkpoints", "organization_id", "tree_size"),
+    "ledger_trees": [
+        "CREATE TRIGGER ledger_trees_update BEFORE UPDATE ON ledger_trees WHEN new.organization_id IS NOT old.organization_id"  # noqa: ISC004 - one statement
+        f" OR new.origin IS NOT old.origin OR new.pruned_below < old.pruned_below {_REFUSE.format('ledger_trees')}",
+        f"CREATE TRIGGER ledger_trees_delete BEFORE DELETE ON ledger_trees {_REFUSE.format('ledger_trees')}",
+    ],
+}
 _NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 
 
 def of_table(table: str, *, timed: bool) -> list[str]:
-    made = list({"audit_log": _AUDIT, "ledger_leaves": _LEAVES}.get(table, []))
+    made = list(_GUARDS.get(table, []))
     if timed:
         # the second condition ends the recursion when two statements forget the time within one millisecond
         made.append(
