@@ -50,7 +50,7 @@ class Workspace:
         return self._context.at(self.installation.clock())
 
     def __getattr__(self, name: str) -> Any:
-        for part in room.rooms():
+        for part in room.everything():
             if part.name == name and part.sdk:
                 made = room.load(part.sdk)(self)
                 self.__dict__[name] = made

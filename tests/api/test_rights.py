@@ -22,8 +22,10 @@ from tests.support.http import SAME_ORIGIN, Browser, Program
 ORDER = ("viewer", "analyst", "admin")
 ROLES = {
     "audit.read": "viewer", "credit.approve": "analyst", "credit.batch": "analyst", "credit.read": "viewer", "credit.score": "analyst",
-    "credit.train": "analyst", "findings.read": "viewer", "findings.rebuild": "admin", "findings.triage": "analyst", "health.read": "viewer",
-    "jobs.manage": "admin", "jobs.read": "viewer", "keys.manage": "admin", "keys.own": "analyst", "models.activate": "admin",
+    "credit.train": "analyst", "dossier.make": "analyst", "findings.read": "viewer", "findings.rebuild": "admin", "findings.triage": "analyst", "health.read": "viewer",
+    "jobs.manage": "admin", "jobs.read": "viewer", "keys.manage": "admin", "keys.own": "analyst",
+    "ledger.erase": "admin", "ledger.keys": "admin", "ledger.prune": "admin", "ledger.seal": "analyst", "ledger.verify": "viewer",
+    "ledger.witness": "admin", "models.activate": "admin",
     "models.read": "viewer", "organizations.manage": "nobody", "organizations.settings": "admin", "users.manage": "admin", "users.read": "viewer",
 }  # fmt: skip
 """Right → the least role that holds it."""
@@ -57,9 +59,24 @@ NEEDS = {
     "GET /credit/batches/{batch_id}": "audit.read credit.read", "GET /credit/batches/{batch_id}/progress": "credit.read",
     "GET /credit/batches/{batch_id}/files/{which}": "credit.read", "POST /credit/batches/{batch_id}/cancel": "jobs.manage credit.read",
     "POST /credit/batches/{batch_id}/resume": "credit.batch credit.read",
+    "GET /api/v1/ledger": "audit.read", "POST /api/v1/ledger/seal": "ledger.seal", "GET /api/v1/ledger/checkpoints": "audit.read",
+    "GET /api/v1/ledger/checkpoint": "audit.read", "GET /api/v1/ledger/consistency": "audit.read",
+    "GET /api/v1/ledger/proofs/{evidence_id}": "audit.read", "GET /api/v1/ledger/proofs/{evidence_id}/file": "audit.read",
+    "POST /api/v1/ledger/verifications": "ledger.verify", "GET /api/v1/ledger/verifications": "audit.read",
+    "GET /api/v1/ledger/verifications/{verification_id}": "audit.read", "POST /api/v1/ledger/erasures": "ledger.erase",
+    "POST /api/v1/ledger/retention": "ledger.prune", "GET /ledger": "audit.read", "POST /ledger/seal": "ledger.seal",
+    "POST /ledger/verifications": "ledger.verify", "GET /ledger/verifications/{verification_id}": "audit.read",
+    "GET /ledger/verifying/{verifying_id}": "jobs.read", "GET /ledger/checkpoints/{tree_size}": "audit.read",
+    "GET /ledger/proofs/{evidence_id}": "audit.read", "GET /ledger/proofs/{evidence_id}/card": "audit.read",
+    "GET /api/v1/decisions/{prediction_id}/dossier": "dossier.make audit.read credit.read",
+    "GET /decisions/{prediction_id}/dossier": "dossier.make audit.read credit.read",
 }  # fmt: skip
 """Every right without which a route refuses, what its answer shows included."""
 BY_TOKEN = {"GET /metrics"}  # for this machine, or for who holds the token
+BY_SIGNATURE = {
+    "POST /api/v1/ledger/witness/add-checkpoint",
+    "GET /api/v1/ledger/witness/key",
+}  # as C2SP tlog-witness has it
 
 
 def needed(route: Route) -> list[str]:
@@ -119,7 +136,7 @@ def test_each_right_is_held_by_the_roles_stated_here() -> None:
 def test_every_route_states_what_it_needs(world: World) -> None:
     kernel_routes = {f"{method} {path}" for method, path in kernel.NEEDS}
     assert not kernel_routes & set(NEEDS)
-    assert sorted(r.label for r in routes(world.app)) == sorted(kernel_routes | set(NEEDS) | BY_TOKEN)
+    assert sorted(r.label for r in routes(world.app)) == sorted(kernel_routes | set(NEEDS) | BY_TOKEN | BY_SIGNATURE)
     assert {right for needs in NEEDS.values() for right in needs.split()} <= set(ROLES)
 
 

@@ -26,7 +26,7 @@ from plumbline.kernel.findings import repository as findings
 from plumbline.kernel.identity import repository as identity
 from plumbline.kernel.identity import service
 from plumbline.kernel.jobs import repository as jobs
-from plumbline.kernel.ledger import repository as ledger
+from plumbline.kernel.ledger.repository import log
 from plumbline.kernel.models import predictions
 from plumbline.kernel.models import repository as models
 from plumbline.kernel.overview import repository as overview
@@ -35,10 +35,10 @@ from tests.credit.trained import Lender, application_with, copied, lenders, payl
 
 __all__ = ["lenders"]
 # these name no thing of an organization, or a link that is its own proof
-WITHOUT_THINGS = {"token", "which"}
+WITHOUT_THINGS = {"token", "which", "tree_size"}
 HARMLESS = {
     "active", "by", "days", "example", "kind", "level", "limit", "next", "outcome", "risk_level", "room", "severity", "since", "state", "success",
-    "until",
+    "until", "below", "first", "second", "size", "format",
 }  # fmt: skip
 SHARED = {"action", "client", "cursor", "resource_type"}  # what is asked for with these is among our own as well
 PARTIAL = {"HX-Request": "true"}
@@ -147,7 +147,7 @@ class Twins:
         assert cursor is not None
         known = {
             "actor": [f"{slug}-viewer", f"viewer@{slug}.example", str(things.user)], "batch_id": [str(things.batch)], "client": ["nightly scoring"],
-            "cursor": [cursor], "name": [things.own_name], "owner": [str(things.user)], "action": ["credit.score"],
+            "asked": [str(things.verifying)], "cursor": [cursor], "name": [things.own_name], "owner": [str(things.user)], "action": ["credit.score"],
             "resource_id": [str(things.prediction), str(things.model), str(things.user)], "resource_type": ["prediction"],
             "subject": [str(review.id), str(things.prediction)], "subject_id": [str(things.batch), str(review.id), str(things.prediction)],
         }  # fmt: skip
@@ -307,7 +307,7 @@ def uncounted(session: Any, statement: Any, model: Any, request: Any, **_rest: A
 
 
 REPOSITORIES: dict[str, tuple[ModuleType, Callable[[Twins], list[Leak]]]] = {
-    "users, sessions and keys": (identity, lambda t: t.found(method="GET")), "audit log": (ledger, lambda t: t.shown("/audit")),
+    "users, sessions and keys": (identity, lambda t: t.found(method="GET")), "audit log": (log, lambda t: t.shown("/audit")),
     "jobs": (jobs, lambda t: t.shown("/api/v1/jobs")), "findings": (findings, lambda t: t.shown("/findings")),
     "models": (models, lambda t: t.shown("/api/v1/models")), "predictions": (predictions, lambda t: t.shown("/api/v1/credit/predictions")),
     "overview": (overview, lambda t: t.shown_at("/")),

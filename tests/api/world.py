@@ -23,6 +23,7 @@ from plumbline.kernel.identity import rights
 from plumbline.kernel.identity import service as identity
 from plumbline.kernel.identity.service.access import Client
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.service import checking, sealing
 from plumbline.kernel.models import service as models
 from plumbline.kernel.paging import PageRequest
 from plumbline.settings import Settings
@@ -91,6 +92,9 @@ class Things:
     job: UUID
     waiting_job: UUID
     stopped_job: UUID
+    verification: UUID
+    verifying: UUID
+    sealed: int
 
     def value(self, route: Route, parameter: str) -> str:
         """What stands for a parameter of a path; an unknown one is an error, so that each new route is looked at."""
@@ -104,6 +108,7 @@ class Things:
         known = {
             "user_id": self.user, "session_id": self.session, "key_id": self.key, "entry_id": self.entry, "finding_id": self.finding,
             "prediction_id": self.prediction, "name": "credit-risk", "which": "results", "token": "no-such-link",
+            "evidence_id": self.prediction, "verification_id": self.verification, "verifying_id": self.verifying, "tree_size": self.sealed,
         }  # fmt: skip
         assert parameter in known, f"{route.label} has a parameter that no test knows: {parameter}"
         return str(known[parameter])
@@ -121,6 +126,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/models/{name}/rollback": {"reason": "Higher cost on the new cohort"},
     "POST /api/v1/findings/{finding_id}/notes": {"text": "Asked the branch for the payslip."},
     "POST /api/v1/findings/{finding_id}/resolve": {"note": "The payslip is genuine."},
+    "POST /api/v1/ledger/verifications": {"records": True}, "POST /api/v1/ledger/erasures": {"subject": "nobody", "dry_run": True},
+    "POST /api/v1/ledger/retention": {"retention_days": 365, "dry_run": True},
 }  # fmt: skip
 FORMS: dict[str, dict[str, Any]] = {
     "POST /settings/users/{user_id}": {"full_name": "Changed", "role": "viewer"},
@@ -190,10 +197,14 @@ def furnished(lender: Lender) -> Things:
     (finding, *_) = findings.list_findings(house, admin, PageRequest(), room="credit").items
     jobs = [view.batch.job_id for view in (done, waiting, stopped)]
     assert all(jobs)
+    sealed = sealing.seal(house, lender.id)
+    verified = checking.check(house, admin)
+    verifying = checking.request(house, admin)
     return Things(
         user=lender.people["viewer"], session=session.session_id, key=key, entry=lender.entries("credit.score")[0].id, model=newer,
         older_model=lender.model_id, own_name=own_name, finding=finding.id, prediction=decided.id, batch=done.batch.id,
         waiting_batch=waiting.batch.id, stopped_batch=stopped.batch.id, job=jobs[0], waiting_job=jobs[1], stopped_job=jobs[2],
+        verification=verified.id, verifying=verifying, sealed=sealed.size,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from plumbline.kernel import room
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.identity import service as identity
 from plumbline.kernel.ledger import queries
+from plumbline.kernel.ledger.service import checking, sealing
 from plumbline.kernel.paging import PageRequest
 from tests.browser_support import serve
 from tests.credit.pages.desk import Desk, csv
@@ -68,10 +69,15 @@ def samples(desk: Desk) -> dict[str, list[str]]:
     row = service.rows_of(house, lender.analyst, done.batch.id, PageRequest(1)).items[0]
     entry = queries.list_entries(house, lender.admin, queries.Query(), PageRequest(1)).items[0]
     finding = findings.list_findings(house, lender.admin, PageRequest(1)).items[0]
+    size = sealing.seal(house, lender.id).size
+    verification = checking.check(house, lender.admin, records=True)
+    verifying = checking.request(house, lender.admin)
     return {
         "prediction_id": [str(k) for k in (first, second, resolved, row.id)], "batch_id": [str(v.batch.id) for v in (done, failed, waiting)],
         "finding_id": [str(finding.id)], "model_id": [str(lender.model_id)], "entry_id": [str(entry.id)], "user_id": [str(lender.people["viewer"])],
         "job_id": [str(v.batch.job_id) for v in (done, failed, waiting)], "which": ["results"], "key_id": [str(_key(desk))],
+        "evidence_id": [str(k) for k in (first, row.id, entry.id)], "tree_size": [str(size)],
+        "verification_id": [str(verification.id)], "verifying_id": [str(verifying)],
         "token": [identity.once_link(house, lender.admin, lender.people["viewer"])],
     }  # fmt: skip
 
@@ -119,6 +125,7 @@ def test_every_page_can_be_used_by_everybody(desk: Desk, visit: Any, width: int,
             "/findings",
             "/models",
             "/jobs",
+            "/ledger",
         ]
         looks = [
             (token, [*whole, "/nowhere"]), (empty, bare),

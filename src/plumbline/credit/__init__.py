@@ -18,6 +18,7 @@ room = Room(
     jobs={"credit.batch": "plumbline.credit.jobs:score_batch"},
     model_kinds={"credit": "plumbline.credit.modelling.scorer:Scorer.load"},
     findings="plumbline.credit.service:triage",
+    erasable="plumbline.credit.service.erasing:erasable",
     rights={
         "credit.read": ("viewer", "analyst", "admin"),
         "credit.score": ("analyst", "admin"),
@@ -25,6 +26,7 @@ room = Room(
         "credit.train": ("analyst", "admin"),
         "credit.approve": ("analyst", "admin"),
     },
+    dossiers={"credit": "plumbline.credit.dossier:tell"},
     sdk="plumbline.credit.sdk:Credit",
     demonstration="plumbline.credit.demonstration:chapter",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,31 @@ def review(session: Session, organization_id: UUID, key: UUID) -> Review:
 
 def review_of(session: Session, organization_id: UUID, prediction_id: UUID) -> Review | None:
     return session.scalars(scoped(Review, organization_id).where(Review.prediction_id == prediction_id)).first()
+
+
+def reviews_of_subject(session: Session, organization_id: UUID, subject_id: str) -> list[UUID]:
+    """The reviews of a subject's decisions."""
+    statement = (
+        sa.select(Review.id)
+        .join(Prediction, sa.and_(Prediction.id == Review.prediction_id, Prediction.organization_id == organization_id))
+        .where(Review.organization_id == organization_id, Prediction.subject_id == subject_id)
+    )
+    return list(session.scalars(statement.order_by(Review.id)))
+
+
+def reviews_with(session: Session, organization_id: UUID, keys: Sequence[UUID]) -> list[tuple[Review, str, Any, float]]:
+    """These reviews, each with its decision's result, metadata and probability."""
+    statement = (
+        sa.select(Review, Prediction.prediction_result, Prediction.extra, Prediction.probability)
+        .join(Prediction, sa.and_(Prediction.id == Review.prediction_id, Prediction.organization_id == organization_id))
+        .where(Review.organization_id == organization_id)
+        .order_by(Review.id)
+    )
+    return [
+        tuple(row)
+        for i in range(0, len(keys), 500)
+        for row in session.execute(statement.where(Review.id.in_(keys[i : i + 500])))
+    ]
 
 
 def reviews(session: Session, organization_id: UUID, request: PageRequest, *, state: str | None = None) -> Page[Review]:

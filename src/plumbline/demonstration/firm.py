@@ -19,6 +19,7 @@ from plumbline.kernel.identity import passwords, rights
 from plumbline.kernel.identity import service as identity
 from plumbline.kernel.identity.service.access import Client
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.service import checking, sealing
 
 if TYPE_CHECKING:
     from plumbline.settings import Settings
@@ -38,13 +39,17 @@ class HistoryClock:
 
     def __init__(self, start: datetime) -> None:
         self.now: datetime | None = start
+        self.new_day: Callable[[], object] = lambda: None
+        """Called when a day begins: what a worker does every minute is done once a day here."""
 
     def __call__(self) -> datetime:
         return self.now or system_clock()
 
     def move(self, step: timedelta) -> datetime:
         """Go on, but never beyond the present."""
-        self.now = min(self() + step, system_clock())
+        before, self.now = self(), min(self() + step, system_clock())
+        if self.now.date() != before.date():
+            self.new_day()
         return self.now
 
     def catch_up(self) -> None:
@@ -120,7 +125,7 @@ def _clear(owner: Database, settings: Settings) -> None:
     if migrate.applied(owner):
         _demand_demonstration(owner)
         migrate.downgrade(owner, "base")
-    for folder in ("artifacts", "files", "portfolio"):
+    for folder in ("artifacts", "files", "portfolio", "keys", "archive"):
         shutil.rmtree(settings.home / folder, ignore_errors=True)
 
 
@@ -186,6 +191,7 @@ def _built(
     made = identity.initialize(
         installation, name=NAME, slug=SLUG, username=OWNER[0], email=f"{OWNER[0]}@{SLUG}.example", password=password
     )
+    clock.new_day = lambda: sealing.seal(installation, made.organization_id)
     clock.move(timedelta(minutes=3))
     owner = Context(organization_id=made.organization_id, actor_type="user", actor_id=str(made.user_id), user_id=made.user_id,
                     client_id="demonstration", now=clock(), rights=rights.EVERY, role="admin")  # fmt: skip
@@ -205,4 +211,7 @@ def _built(
     clock.catch_up()
     context = firm_context(installation)
     identity.change_settings(installation, context, **{MARK: True})
+    sealing.seal(installation, made.organization_id)
+    checking.check(installation, context.at(installation.clock()), records=True)
+    sealing.seal(installation, made.organization_id)
     return Built(installation, made.user_id, _summary(installation, context))

@@ -86,6 +86,7 @@ KERNEL = (
     "plumbline.kernel.findings:part",
     "plumbline.kernel.lifecycle:part",
     "plumbline.kernel.overview:part",
+    "plumbline.kernel.dossier:part",
 )
 
 

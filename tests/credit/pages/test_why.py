@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plumbline.credit import why
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.modelling.points import PointScale
-from plumbline.credit.pages import why
 from plumbline.kernel.models.calibration import CalibrationMap
 
 SCALE = PointScale.of()

@@ -46,7 +46,9 @@ BODIES: dict[str, Any] = {
     "/api/v1/me/password": {"current": "wrong", "new": "another fine password"}, "/api/v1/keys": {"name": "x", "scopes": ["no.such.right"]},
 }  # fmt: skip
 BODIES["/api/v1/users"] = {"username": "no good", "email": "x@y.example"}
-PACKAGES = ("plumbline.kernel.identity", "plumbline.kernel.ledger", "plumbline.kernel.lifecycle")
+PACKAGES = (
+    "plumbline.kernel.identity", "plumbline.kernel.ledger.api.audit", "plumbline.kernel.ledger.pages.audit", "plumbline.kernel.lifecycle",
+)  # fmt: skip
 
 
 def routes(house: House) -> Iterator[tuple[str, str]]:

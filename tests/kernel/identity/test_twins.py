@@ -42,7 +42,7 @@ def functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
     found = {
         n: f
         for n, f in vars(module).items()
-        if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")
+        if inspect.isfunction(f) and f.__module__.startswith(module.__name__) and not n.startswith("_")
     }
     return {n: f for n, f in found.items() if n not in BEFORE_THE_TENANT | WITHOUT_A_DATABASE | NEW_ROWS}
 
@@ -76,11 +76,11 @@ class Twin:
         """What a parameter of a function is given: ids are those of ``b``."""
         b = self.b
         keys = {"key_and_owner": self.key_of, "update_key": self.key_of, "entry": self.entry_of, "signed_in": self.session_of,
-                "touch_session": self.session_of, "end_sessions": self.session_of}.get(name)  # fmt: skip
+                "touch_session": self.session_of, "end_sessions": self.session_of, "there": self.entry_of}.get(name)  # fmt: skip
         return {
             "organization_id": self.a.id, "key": keys[b.id] if keys else b.people["viewer"], "user_id": b.people["viewer"],
             "keys": set(b.people.values()), "name": "contoso-viewer", "request": PageRequest(), "roles": ("viewer", "analyst", "admin"),
-            "wanted": ledger.Filter(), "now": self.installation.clock() + timedelta(days=1), "keep": None,
+            "wanted": ledger.Filter(), "resource_id": b.people["viewer"], "batch": False, "now": self.installation.clock() + timedelta(days=1), "keep": None,
         }[parameter]  # fmt: skip
 
     def call(self, name: str, function: Callable[..., Any], *, write: bool) -> Any:

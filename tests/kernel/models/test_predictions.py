@@ -101,18 +101,18 @@ _object = st.dictionaries(
 )
 
 
-@given(content=_object, features=st.none() | _object, probability=st.floats(0, 1), subject=st.text(
+@given(content=_object, explanation=st.none() | _object, features=st.none() | _object, probability=st.floats(0, 1), subject=st.text(
     st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=12), batch=st.none() | st.uuids())  # fmt: skip
-def test_the_bytes_made_for_batches_are_those_of_the_record(content: Any, features: Any, probability: float, subject: str,
+def test_the_bytes_made_for_batches_are_those_of_the_record(content: Any, explanation: Any, features: Any, probability: float, subject: str,
                                                             batch: UUID | None) -> None:  # fmt: skip
     key, org = UUID(int=1), UUID(int=2)
     record = predictions.record_of({
-        "id": key, "organization_id": org, "prediction_type": "credit", "subject_id": subject, "content": content, "features": features,
+        "id": key, "organization_id": org, "prediction_type": "credit", "subject_id": subject, "content": content, "explanation": explanation, "features": features,
         "prediction_result": "low", "probability": probability, "batch_id": batch, "created_at": NOW, "extra": {"a": 1},
     }, SHA)  # fmt: skip
     made = predictions.record_bytes(
         id=key, organization_id=org, prediction_type="credit", subject_id=subject, content=canonical.dumps(content).decode(),
-        features=canonical.dumps(features).decode(), prediction_result="low", probability=probability, model_sha256=SHA, batch_id=batch,
+        explanation=canonical.dumps(explanation).decode(), features=canonical.dumps(features).decode(), prediction_result="low", probability=probability, model_sha256=SHA, batch_id=batch,
         created_at=clock.text(NOW), metadata='{"a":1}',
     )  # fmt: skip
     assert made == canonical.dumps(record)

@@ -83,7 +83,7 @@ BY_NAME = {"version", "live", "newest", "models", "versions", "outlines", "numbe
 
 def test_every_reading_function_is_asked() -> None:
     writing = {"insert_model", "insert_evaluation", "insert_metrics", "retire", "put_in_service", "insert_one", "insert_many", "insert_batch",
-               "update_batch", "record_of", "record_bytes", "check_record"}  # fmt: skip
+               "update_batch", "record_of", "record_bytes", "check_record", "plain"}  # fmt: skip
     public = {
         name
         for module in (repository, predictions)

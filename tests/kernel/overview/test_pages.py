@@ -21,7 +21,7 @@ def test_the_first_page_tells_what_there_is(desk: Desk, role: str) -> None:
     page = desk.browser(role).get("/")
     assert page.status_code == 200
     assert "High default risk" in page.text
-    assert "entries recorded" in page.text
+    assert "entries sealed" in page.text
     assert "Low risk <b>1</b>" in page.text
     assert "Calibration" in page.text
     assert ("/take" in page.text) is (role != "viewer")

@@ -11,10 +11,10 @@ from fastapi.responses import FileResponse
 from starlette.responses import Response
 
 from plumbline.console import charts, formats, views
-from plumbline.credit import service
+from plumbline.credit import service, words
 from plumbline.credit.decision import TYPE
 from plumbline.credit.modelling.policy import DECISIONS, LEVELS
-from plumbline.credit.pages import history, reading, words
+from plumbline.credit.pages import history, reading
 from plumbline.credit.service import batches as files
 from plumbline.credit.service.batches import BatchView
 from plumbline.kernel.context import Context

@@ -10,15 +10,16 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from plumbline.console import formats, views
-from plumbline.credit import service
+from plumbline.credit import service, why, words
 from plumbline.credit.intake.schema import Schema
-from plumbline.credit.pages import history, reading, why, words
+from plumbline.credit.pages import history, reading
 from plumbline.credit.service import DecisionView, triage
 from plumbline.credit.tables import Review
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Conflict, InvalidInput, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.pages import proofs
 
 router = APIRouter()
 FACTS = 20
@@ -158,7 +159,8 @@ def _page(request: Request, house: Installation, visitor: Context, prediction_id
         given=_given(p.content, known.schema) if p.batch_id is None else [], before=_before(house, visitor, view, known),
         events=history.events(house, visitor, subjects), owner=reading.names(house, visitor, [review.owner_id]) if review else {},
         may_review=visitor.may("credit.approve") and review is not None and review.state != "resolved", me=visitor.user_id, now=visitor.now,
-        may_audit=visitor.may("audit.read"), note=note, resolve=resolve,
+        may_audit=visitor.may("audit.read"), proof=proofs.card_of(house, visitor, p.id) if batch is None and visitor.may("audit.read") else None,
+        may_dossier=visitor.may("dossier.make"), note=note, resolve=resolve,
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from plumbline.console import formats
+from plumbline.credit import words
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.intake.schema import REAL, Column, Schema
-from plumbline.credit.pages import words
 from plumbline.kernel import canonical
 from plumbline.kernel.errors import InvalidInput, PlumblineError
 

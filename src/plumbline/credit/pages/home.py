@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from plumbline.console import formats, views
-from plumbline.credit import service
+from plumbline.credit import service, why, words
 from plumbline.credit.modelling.policy import LEVELS
-from plumbline.credit.pages import reading, why, words
+from plumbline.credit.pages import reading
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.models.tables import Model
 from plumbline.kernel.paging import PageRequest

@@ -9,13 +9,12 @@ from uuid import UUID
 
 import polars as pl
 
-from plumbline.credit import service
+from plumbline.credit import service, why
 from plumbline.credit.decision import TYPE, inputs
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.intake.schema import Schema
 from plumbline.credit.modelling.points import PointScale
 from plumbline.credit.modelling.scorer import Scorer
-from plumbline.credit.pages import why
 from plumbline.credit.service.batches import BatchView, folder_of, parts_of, tables_of_row
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import NotFound, PlumblineError

@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import polars as pl
 
 from plumbline.credit import repository
 from plumbline.credit.decision import TYPE, ModelUsed, ScoreAnswer, answer, explanation, inputs, metadata
+from plumbline.credit.intake.schema import Schema
 from plumbline.credit.intake.validation import validate_application
 from plumbline.credit.modelling.scorer import Decision, Scorer
 from plumbline.credit.service.reviews import Concern, open_reviews
@@ -199,7 +201,7 @@ def replay(installation: Installation, context: Context, key: UUID) -> ReplayRes
         began = time.perf_counter()
         again = _decide_again(installation, context, view, scorer)
         milliseconds = round((time.perf_counter() - began) * 1000, 3)
-        differences = _differences(view.prediction, again, scorer)
+        differences = differing(view.prediction, again, scorer)
         act.done(equal=not differences, differences=differences, model_sha256=view.model.extra["sha256"])
     return ReplayResult(
         key, {"name": view.model.name, "version": view.model.version, "sha256": view.model.extra["sha256"]}, not differences, differences,
@@ -208,19 +210,28 @@ def replay(installation: Installation, context: Context, key: UUID) -> ReplayRes
 
 
 def _decide_again(installation: Installation, context: Context, view: DecisionView, scorer: Scorer) -> Decision:
+    return scorer.explain(stored_input(installation, context, view, scorer.schema))[0]
+
+
+def stored_input(
+    installation: Installation, context: Context, view: DecisionView, schema: Schema
+) -> dict[str, pl.DataFrame]:
+    """What a decision was made from, as tables: stored with it, or read again from the file it came in.
+
+    :raises NotFound: it was erased, or the file is gone.
+    """
     prediction = view.prediction
     if prediction.content is None:
         raise NotFound("The input of this decision is not stored any more.", remedy="See the ledger for its erasure.")
     if prediction.batch_id is not None:
         from plumbline.credit.service.batches import tables_of_row
 
-        tables = tables_of_row(installation, context, prediction, scorer.schema)
-    else:
-        tables = validate_application(prediction.content, scorer.schema)
-    return scorer.explain(tables)[0]
+        return tables_of_row(installation, context, prediction, schema)
+    return validate_application(prediction.content, schema)
 
 
-def _differences(stored: Prediction, again: Decision, scorer: Scorer) -> list[str]:
+def differing(stored: Prediction, again: Decision, scorer: Scorer) -> list[str]:
+    """What came out otherwise when a decision was made again, in words; nothing: equal bit for bit."""
     pairs = {
         "probability": (stored.probability, again.probability), "risk level": (stored.prediction_result, again.level),
         "decision": (stored.extra["decision"], again.decision), "raw score": (stored.extra["raw"], again.raw),

@@ -180,6 +180,7 @@ class Rows:
             for h, n in zip(self._input_hashes(), self.positions)
         ]
         self.metadata = self._metadata()
+        self.explanations = list(self._explanations())
         self.hashes = self._record_hashes()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -190,7 +191,7 @@ class Rows:
         }  # fmt: skip
         features: list[str] | list[None] = self.features or [None] * len(self.ids)
         for key, subject, content, level, p, f, why, row, meta, salt in zip(
-            self.ids, self.subjects, self.contents, self.levels, self.probabilities, features, self._explanations(), self.positions,
+            self.ids, self.subjects, self.contents, self.levels, self.probabilities, features, self.explanations, self.positions,
             self.metadata, self.salts,
         ):  # fmt: skip
             yield {
@@ -245,11 +246,12 @@ class Rows:
         features = self.features or [none] * len(self.ids)
         return [
             entry.commitment(salt, predictions.record_bytes(
-                id=key, organization_id=self.batch.organization_id, prediction_type=TYPE, subject_id=subject, content=content, features=f,
+                id=key, organization_id=self.batch.organization_id, prediction_type=TYPE, subject_id=subject, content=content, explanation=why,
+                features=f,
                 prediction_result=level, probability=p, model_sha256=self.used.sha256, batch_id=self.batch.id, created_at=at, metadata=meta,
             ))
-            for key, subject, content, f, level, p, meta, salt in zip(
-                self.ids, self.subjects, self.contents, features, self.levels, self.probabilities, self.metadata, self.salts
+            for key, subject, content, why, f, level, p, meta, salt in zip(
+                self.ids, self.subjects, self.contents, self.explanations, features, self.levels, self.probabilities, self.metadata, self.salts
             )
         ]  # fmt: skip
 

@@ -58,11 +58,15 @@ def open_reviews(session: WriteSession, context: Context, decided: Sequence[Conc
     return len(rows)
 
 
+def title_of(one: Concern, severity: str) -> str:
+    what = "High default risk" if severity == "high" else "Close to the threshold"
+    return f"{what}, {one.probability:.1%}: application {one.subject_id}"
+
+
 def _finding(review_id: UUID, one: Concern, severity: str, due: datetime) -> dict[str, Any]:
     """What the triage list shows of a review."""
-    what = "High default risk" if severity == "high" else "Close to the threshold"
     return {
-        "room": ROOM, "subject_id": review_id, "title": f"{what}, {one.probability:.1%}: application {one.subject_id}", "severity": severity,
+        "room": ROOM, "subject_id": review_id, "title": title_of(one, severity), "severity": severity,
         "url": f"/credit/decisions/{one.prediction_id}", "fingerprint": str(one.prediction_id), "due_at": due, "tags": [one.decision],
         "score": one.probability,
     }  # fmt: skip

@@ -91,6 +91,13 @@ def move(session: WriteSession, organization_id: UUID, room: str, subject_id: UU
     return changed(session.execute(statement.values(**values), execution_options={"synchronize_session": False}))
 
 
+def retitle(session: WriteSession, organization_id: UUID, room: str, subject_id: UUID, title: str) -> int:
+    statement = sa.update(Finding).where(
+        Finding.organization_id == organization_id, Finding.room == room, Finding.subject_id == subject_id
+    )
+    return changed(session.execute(statement.values(title=title), execution_options={"synchronize_session": False}))
+
+
 def of_room(session: Session, organization_id: UUID, room: str) -> list[Finding]:
     return list(session.scalars(scoped(Finding, organization_id).where(Finding.room == room)))
 

@@ -97,6 +97,11 @@ def follow(
     )
 
 
+def retitle(session: WriteSession, organization_id: UUID, *, room: str, subject_id: UUID, title: str) -> int:
+    """Give the findings about one thing another title (a subject was erased)."""
+    return repository.retitle(session, organization_id, room, subject_id, title)
+
+
 def open_count(installation: Installation, context: Context) -> int:
     """How many wait for somebody to take them; stops at 10,001."""
     with installation.database.read(context.organization_id) as session:

@@ -157,6 +157,15 @@ class Claim:
         audit(session, self.context(now), f"jobs.{state}", "job", self.job_id, details=details, error=error)
         self.ended = True
 
+    def leave(self) -> None:
+        """Done without a trace: for a job that keeps something going every minute and whose record is what it made, if
+        anything (the ledger's checkpoint). Neither its row nor an entry stays. Raises :class:`Lost`."""
+        with self._installation.database.write(self.organization_id) as session:
+            if not repository.leave(session, self.organization_id, self.job_id, self.token):
+                self.lost = True
+                raise Lost(self.job_id)
+        self.ended = True
+
     def give_back(self, *, error: str | None = None, delay: float = 0.0, counted: bool = True) -> None:
         """Queue it again; ``counted=False``: this attempt was nobody's fault."""
         attempts = self.attempts if counted else self.attempts - 1

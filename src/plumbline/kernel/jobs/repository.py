@@ -248,6 +248,14 @@ def end(session: WriteSession, organization_id: UUID, job_id: UUID, token: int, 
     return changed(session.execute(_END, given)) == 1
 
 
+def leave(session: WriteSession, organization_id: UUID, job_id: UUID, token: int) -> bool:
+    """Remove a running job; ``False`` when it is not this claim's any more."""
+    statement = sa.delete(Job).where(
+        Job.organization_id == organization_id, Job.id == job_id, Job.token == token, Job.state == "running"
+    )
+    return changed(session.execute(statement, execution_options={"synchronize_session": False})) == 1
+
+
 def give_back(session: WriteSession, organization_id: UUID, job_id: UUID, token: int, *, error: str | None, delay: float, attempts: int,
               seconds: Seconds) -> bool:  # fmt: skip
     """Queue it again, ``delay`` seconds from now; ``attempts`` is what its count shall say."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json.encoder
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -71,6 +71,42 @@ def leaf(
         f'"resource_type":{quote(resource_type)},"success":{"true" if success else "false"},'
         f'"timestamp":"{clock.text(timestamp)}","user_id":{_text(str(user_id) if user_id else None)},"v":1}}'
     ).encode()
+
+
+def actor_text(values: Mapping[str, Any]) -> bytes:
+    """:func:`actor_message` of a stored row."""
+    return actor_message(**{name: values[name] for name in ACTOR[:-1]})
+
+
+def content_text(values: Mapping[str, Any]) -> bytes:
+    """:func:`content_message` of a stored row, whose JSON columns are text."""
+    as_text = {
+        name: Encoded(values[name]) if values[name] is not None else None
+        for name in ("details", "new_values", "old_values")
+    }
+    return content_message(error_message=values["error_message"], **as_text)
+
+
+def leaf_text(values: Mapping[str, Any]) -> bytes:
+    """:func:`leaf` of a stored row, whose keys and time are as :data:`COLUMNS` has them."""
+
+    def key(name: str) -> UUID | None:
+        return UUID(key_text(values[name])) if values[name] else None
+
+    identity, organization = key("id"), key("organization_id")
+    assert identity is not None
+    assert organization is not None
+    return leaf(
+        id=identity, organization_id=organization, timestamp=clock.parse(values["timestamp"]), action=values["action"],
+        actor_type=values["actor_type"], user_id=key("user_id"), resource_type=values["resource_type"], resource_id=key("resource_id"),
+        request_id=values["request_id"], success=bool(values["success"]), actor_commitment=values["actor_commitment"],
+        content_commitment=values["content_commitment"],
+    )  # fmt: skip
+
+
+ACTOR = ("actor_id", "client_id", "ip_address", "session_id", "user_agent", "actor_salt")
+CONTENT = ("details", "error_message", "new_values", "old_values", "content_salt")
+"""The columns of each group, its salt last."""
 
 
 def record_hash(salt: bytes, record: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from contextlib import suppress
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,11 @@ def load(settings: Settings) -> Keys | None:
             return None
         first = found
     following = _read(settings.keys / NEXT)
-    return Keys((first,) if following is None else (first, following))
+    if (
+        following is None or following.public_key() == first.public_key()
+    ):  # a configured key was rotated to, and is set now
+        return Keys((first,))
+    return Keys((first, following))
 
 
 def make(settings: Settings) -> Keys:
@@ -81,10 +85,9 @@ def parse_private(text: str, where: str) -> Ed25519PrivateKey:
 def write_private(path: Path, key: Ed25519PrivateKey) -> bool:
     """Write a key that only its owner may read; one that is there already stays. Returns whether it was written."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # one per thread; mode 0600
+    temporary = Path(name)
+    with os.fdopen(handle, "wb") as file:
         file.write(pem(key))
         file.flush()
         os.fsync(file.fileno())
@@ -151,11 +154,14 @@ def host(settings: Settings) -> str:
 # --- public keys
 
 
-def known_public(settings: Settings) -> list[bytes]:
-    """The public keys of ``keys/ledger.pub`` and of the key at hand."""
+def known_public(settings: Settings, present: Keys | None = None) -> list[bytes]:
+    """The public keys of ``keys/ledger.pub`` and of the key at hand.
+
+    :param present: that key, where it was loaded already: a vault's command takes its time.
+    """
     path = settings.keys / "ledger.pub"
     found = read_public(path) if path.exists() else []
-    present = load(settings)
+    present = present or load(settings)
     for public in present.public if present else ():
         if public not in found:
             found.append(public)
@@ -204,7 +210,7 @@ def parse_public(text: str) -> list[bytes]:
         return [key.public_bytes_raw()]
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        if line.count("+") >= 2 and "/" in line.split("+", 1)[0]:
+        if len(line) != 44:  # 33 bytes in base64, which may hold any of a verifier key's signs; that is always longer
             found.append(VerifierKey.parse(line).public)
             continue
         raw = unb64(line)

@@ -46,8 +46,8 @@ class VerifierKey:
     kind: int = ED25519
 
     def __post_init__(self) -> None:
-        if not self.name or any(c.isspace() or c == "+" for c in self.name):
-            raise ValueError("the name of a key has no spaces and no plus sign")
+        if not self.name or any(c.isspace() or c == "+" or ord(c) < 32 for c in self.name):
+            raise ValueError("the name of a key has no spaces, no control characters and no plus sign")
         if self.kind not in (ED25519, COSIGNATURE):
             raise ValueError(f"keys of kind {self.kind} are not known here")
         if len(self.public) != 32:
@@ -102,7 +102,7 @@ class Checkpoint:
         if len(lines) < 3 or "" in lines:
             raise ValueError("a checkpoint has three lines: origin, size and root")
         origin, size, root = lines[:3]
-        if not (size.isascii() and size.isdigit() and str(int(size)) == size):
+        if not (len(size) < 20 and size.isascii() and size.isdigit() and str(int(size)) == size):
             raise ValueError("the checkpoint's size is no whole number")
         found = unb64(root)
         if len(found) != 32:
@@ -120,6 +120,7 @@ def sign(text: str, name: str, key: Ed25519PrivateKey) -> str:
 def cosign(text: str, name: str, key: Ed25519PrivateKey, at: int) -> str:
     """The line of a witness that saw the checkpoint at that second (cosignature/v1)."""
     _demand_text(text)
+    _demand_time(at)
     mine = VerifierKey(name, key.public_key().public_bytes_raw(), COSIGNATURE)
     signed = struct.pack(">Q", at) + key.sign(_cosigned(text, at))
     return f"{_DASH} {name} {b64(mine.id + signed)}\n"
@@ -128,6 +129,17 @@ def cosign(text: str, name: str, key: Ed25519PrivateKey, at: int) -> str:
 def _demand_text(text: str) -> None:
     if not text.endswith("\n"):
         raise ValueError("a note's text ends in a newline")
+    _demand_printable(text)
+
+
+def _demand_printable(text: str) -> None:
+    if any(ord(c) < 32 and c != "\n" for c in text):
+        raise ValueError("the note holds a control character")
+
+
+def _demand_time(at: int) -> None:
+    if not 0 <= at < 2**63:
+        raise ValueError("the time of a cosignature is out of range")
 
 
 def _cosigned(text: str, at: int) -> bytes:
@@ -136,8 +148,7 @@ def _cosigned(text: str, at: int) -> bytes:
 
 def split(note: str) -> tuple[str, list[str]]:
     """Text and signature lines, unchecked."""
-    if any(ord(c) < 32 and c != "\n" for c in note):
-        raise ValueError("the note holds a control character")
+    _demand_printable(note)
     cut = note.rfind("\n\n")
     if cut < 0 or not note.endswith("\n"):
         raise ValueError("this is no signed note, or it is cut off")
@@ -163,19 +174,20 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> tuple[str, list[Signatu
         if len(raw) < 5:
             raise ValueError("a signature is cut off")
         key = known.get((parts[1], raw[:4]))
-        if key is None or key in good:
+        if key is None:
             continue
         at, signature, message = None, raw[4:], text.encode()
         if key.kind == COSIGNATURE:
             if len(raw) != 4 + 8 + 64:
                 raise ValueError(f"the cosignature by {key.name} is cut off")
-            at = struct.unpack(">Q", raw[4:12])[0]
+            at = int(struct.unpack(">Q", raw[4:12])[0])
+            _demand_time(at)
             signature, message = raw[12:], _cosigned(text, at)
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
         except InvalidSignature:
             raise ValueError(f"the signature by {key.name} is false") from None
-        good[key] = Signature(key, line, at)
+        good.setdefault(key, Signature(key, line, at))
     if not good:
         raise ValueError("no known key signed this")
     return text, list(good.values())

@@ -39,7 +39,7 @@ class Proof:
             raise ValueError("this is no proof file, or it is cut off")
         leaf = unb64(lines.pop(0).removeprefix("extra ")) if lines and lines[0].startswith("extra ") else None
         number = lines.pop(0).removeprefix("index ") if lines and lines[0].startswith("index ") else ""
-        if not (number.isascii() and number.isdigit() and str(int(number)) == number):
+        if not (len(number) < 20 and number.isascii() and number.isdigit() and str(int(number)) == number):
             raise ValueError("the proof does not say the index of its entry")
         path = tuple(unb64(line) for line in lines)
         if len(path) > 63:

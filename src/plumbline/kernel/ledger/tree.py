@@ -163,6 +163,8 @@ def verify_consistency(size1: int, size2: int, root1: bytes, root2: bytes, path:
     if not 0 <= size1 <= size2:
         raise ValueError("the sizes go backwards")
     _demand_hashes(root1, root2, *path)
+    if size2 == 0 and root2 != EMPTY:
+        raise ValueError("the empty tree has another root")
     if size1 == size2:
         if path or root1 != root2:
             raise ValueError("the same size needs the same root and an empty proof")

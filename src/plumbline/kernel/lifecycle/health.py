@@ -30,6 +30,7 @@ HEARTBEAT = timedelta(seconds=60)
 LEAST_FREE, LITTLE_FREE = 200_000_000, 2_000_000_000  # bytes of disk
 LARGE_WAL = 256_000_000  # readers let it grow to 150 MB at times; beyond that something holds it
 LONG_WAIT = 900.0  # seconds a due job may wait before it is said aloud
+SEAL_LAG = 600.0  # seconds an entry may wait for its seal before it is said aloud
 MOST_SKEW = 5.0  # seconds between our clock and the database's
 
 
@@ -59,7 +60,7 @@ class Health:
 
 def check(installation: Installation) -> Health:
     """Everything; takes some ten milliseconds, more on a database with thousands of tables."""
-    return _asked(installation, (_database, _migrations, _artifacts, _worker, _backlog, _disk, _wal, _tables))
+    return _asked(installation, (_database, _migrations, _artifacts, _worker, _backlog, _ledger, _disk, _wal, _tables))
 
 
 def ready(installation: Installation) -> Health:
@@ -164,6 +165,24 @@ def _backlog(installation: Installation) -> Check:
     return Check("backlog", "ok", said, facts=facts)
 
 
+def _ledger(installation: Installation) -> Check:
+    """Whether what was done is sealed in time, in every organization."""
+    from plumbline.kernel.identity import repository as identity
+    from plumbline.kernel.ledger.service import standing
+
+    with installation.database.read(None) as session:
+        organizations = identity.organizations(session)
+    lags = {o.slug: lag for o in organizations if (lag := standing.lag(installation, o.id)) is not None}
+    if not lags:
+        return Check("ledger", "ok", "Everything that was done is sealed.", facts={"oldest": 0.0})
+    slug, oldest = max(lags.items(), key=lambda item: item[1])
+    facts = {"oldest": round(oldest, 1), "organizations": len(lags)}
+    if oldest > SEAL_LAG:
+        return Check("ledger", "warn", f"An entry of '{slug}' has waited {_span(oldest)} to be sealed.",
+                     "See why: plumbline ledger status; a worker must run, and the key must be there.", facts)  # fmt: skip
+    return Check("ledger", "ok", "What was done is sealed within a minute.", facts=facts)
+
+
 def _disk(installation: Installation) -> Check:
     folders = {"home": installation.settings.home}
     if installation.database.is_sqlite:
@@ -216,7 +235,7 @@ def _tables(installation: Installation) -> Check:
     return Check("tables", "ok", f"The database has {_size(size)}.", facts={"bytes": size, "rows": rows})
 
 
-_NEED_DATABASE = (_migrations, _worker, _backlog, _tables)
+_NEED_DATABASE = (_migrations, _worker, _backlog, _ledger, _tables)
 
 
 def _existing(folder: Path) -> Path:

@@ -12,5 +12,7 @@ part = Room(
     templates="plumbline.kernel.models",
     entries=(Entry("models", "Models", "/models", "models", group="record", right="models.read"),),
     findings="plumbline.kernel.models.service:triage",
+    records="plumbline.kernel.models.records:verify",
+    erasable="plumbline.kernel.models.erasing:erasable",
     rights={"models.read": ("viewer", "analyst", "admin"), "models.activate": ("admin",)},
 )

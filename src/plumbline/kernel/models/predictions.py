@@ -1,6 +1,7 @@
 """Decisions of every room, and the batches they came in: rows, pages, counts, and what the ledger says of a row.
 
-Rooms write these rows in the transaction of their own act; the queries here are the only ones on the two tables.
+Rooms write these rows in the transaction of their own act; the queries here (and those of
+whole scans, :mod:`plumbline.kernel.models.stored`) are the only ones on the two tables.
 """
 
 from __future__ import annotations
@@ -198,11 +199,12 @@ def record_of(row: Prediction | Mapping[str, Any], model_sha256: str) -> dict[st
     batch = value("batch_id")
     return {
         "batch_id": str(batch) if batch else None,
-        "content": _plain(value("content")),
+        "content": plain(value("content")),
         "created_at": clock.text(value("created_at")),
-        "features": _plain(value("features")),
+        "explanation": plain(value("explanation")),
+        "features": plain(value("features")),
         "id": str(value("id")),
-        "metadata": _plain({k: v for k, v in (value("extra") or {}).items() if k not in LATER}),
+        "metadata": plain({k: v for k, v in (value("extra") or {}).items() if k not in LATER}),
         "model_sha256": model_sha256,
         "organization_id": str(value("organization_id")),
         "prediction_result": value("prediction_result"),
@@ -212,12 +214,13 @@ def record_of(row: Prediction | Mapping[str, Any], model_sha256: str) -> dict[st
     }
 
 
-def record_bytes(*, id: UUID, organization_id: UUID, prediction_type: str, subject_id: str, content: str, features: str,  # noqa: A002
-                 prediction_result: str, probability: float, model_sha256: str, batch_id: UUID | None, created_at: str,
+def record_bytes(*, id: UUID | str, organization_id: UUID, prediction_type: str, subject_id: str, content: str, explanation: str, features: str,  # noqa: A002
+                 prediction_result: str, probability: float, model_sha256: str, batch_id: UUID | str | None, created_at: str,
                  metadata: str) -> bytes:  # fmt: skip
     """The canonical bytes of :func:`record_of` without building it, for batches.
 
-    :param content: canonical JSON text, as ``features`` and ``metadata`` are; ``"null"`` for none.
+    :param id: keys may be given as their text.
+    :param content: canonical JSON text, as ``explanation``, ``features`` and ``metadata`` are; ``"null"`` for none.
     :param created_at: as :func:`clock.text` writes it.
     """
     quote = entry.quote
@@ -225,13 +228,13 @@ def record_bytes(*, id: UUID, organization_id: UUID, prediction_type: str, subje
     # between these bounds Python's shortest form is that of RFC 8785
     p = repr(probability) if 1e-4 <= probability < 1.0 else canonical.dumps(probability).decode()
     return (
-        f'{{"batch_id":{batch},"content":{content},"created_at":"{created_at}","features":{features},"id":"{id}","metadata":{metadata},'
+        f'{{"batch_id":{batch},"content":{content},"created_at":"{created_at}","explanation":{explanation},"features":{features},"id":"{id}","metadata":{metadata},'
         f'"model_sha256":"{model_sha256}","organization_id":"{organization_id}","prediction_result":{quote(prediction_result)},'
         f'"prediction_type":{quote(prediction_type)},"probability":{p},"subject_id":{quote(subject_id)}}}'
     ).encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """``jsonb`` writes 1e17 out and reads it back as a whole number, which canonical JSON refuses: a double it was."""
     match value:
         case bool():
@@ -239,9 +242,9 @@ def _plain(value: Any) -> Any:
         case int() if abs(value) > _EXACT:
             return float(value)
         case dict():
-            return {k: _plain(v) for k, v in value.items()}
+            return {k: plain(v) for k, v in value.items()}
         case list() | tuple():
-            return [_plain(v) for v in value]
+            return [plain(v) for v in value]
     return value
 
 

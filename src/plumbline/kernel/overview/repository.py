@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from plumbline.kernel.database import first_id, scoped
 from plumbline.kernel.findings.repository import OPEN
 from plumbline.kernel.findings.tables import SEVERITIES, Finding
-from plumbline.kernel.ledger.tables import AuditEntry
+from plumbline.kernel.ledger.repository.trees import Trees
+from plumbline.kernel.ledger.tables import AuditEntry, Verification
 from plumbline.kernel.models.predictions import LOOKED_AT
 from plumbline.kernel.models.tables import Batch, Model, Prediction
 
@@ -28,10 +29,12 @@ class HourCount:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The audit log: how many entries, and when the newest was made."""
+    """The ledger: how many entries, when the newest was made, and what the last verification said of those that are sealed."""
 
     entries: int
     newest: datetime | None
+    sealed: int
+    verified: Verification | None
 
 
 def per_hour(session: Session, organization_id: UUID, *, since: datetime) -> list[HourCount]:
@@ -90,10 +93,13 @@ def moved(session: Session, organization_id: UUID, *, since: datetime) -> dict[d
 
 
 def recorded(session: Session, organization_id: UUID) -> Recorded:
+    trees = Trees(session, organization_id)
+    head, waiting = trees.head(), trees.waiting()
+    sealed = head.size if head else 0
     mine = AuditEntry.organization_id == organization_id
-    count = session.scalar(sa.select(sa.func.count()).select_from(AuditEntry).where(mine)) or 0
     newest = session.scalar(sa.select(AuditEntry.timestamp).where(mine).order_by(AuditEntry.id.desc()).limit(1))
-    return Recorded(count, newest)
+    last = session.scalars(scoped(Verification, organization_id).order_by(Verification.id.desc()).limit(1)).first()
+    return Recorded(sealed + waiting, newest, sealed, last)
 
 
 def deployments(session: Session, organization_id: UUID, *, since: datetime) -> list[Model]:

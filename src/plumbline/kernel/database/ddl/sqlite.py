@@ -34,8 +34,8 @@ _AUDIT = [
 ]
 
 
-def _append_only(table: str, *key: str) -> list[str]:
-    same = " AND ".join(f"{c} = new.{c}" for c in key)
+def _append_only(table: str, *key: str, unique: str | None = None) -> list[str]:
+    same = " AND ".join(f"{c} = new.{c}" for c in key) + (f" OR {unique} = new.{unique}" if unique else "")
     return [
         f"CREATE TRIGGER {table}_update BEFORE UPDATE ON {table} {_REFUSE.format(table)}",
         f"CREATE TRIGGER {table}_delete BEFORE DELETE ON {table} {_REFUSE.format(table)}",
@@ -45,12 +45,14 @@ def _append_only(table: str, *key: str) -> list[str]:
 
 _GUARDS = {
     "audit_log": _AUDIT,
-    "ledger_leaves": _append_only("ledger_leaves", "organization_id", "leaf_index"),
+    "ledger_leaves": _append_only("ledger_leaves", "organization_id", "leaf_index", unique="entry_id"),
     "ledger_nodes": _append_only("ledger_nodes", "organization_id", "level", "node_index"),
     "ledger_checkpoints": _append_only("ledger_checkpoints", "organization_id", "tree_size"),
     "ledger_trees": [
         "CREATE TRIGGER ledger_trees_update BEFORE UPDATE ON ledger_trees WHEN new.organization_id IS NOT old.organization_id"  # noqa: ISC004 - one statement
         f" OR new.origin IS NOT old.origin OR new.pruned_below < old.pruned_below {_REFUSE.format('ledger_trees')}",
+        "CREATE TRIGGER ledger_trees_replace BEFORE INSERT ON ledger_trees WHEN EXISTS (SELECT 1 FROM ledger_trees WHERE organization_id = new.organization_id)"  # noqa: ISC004 - one statement
+        f" {_REFUSE.format('ledger_trees')}",
         f"CREATE TRIGGER ledger_trees_delete BEFORE DELETE ON ledger_trees {_REFUSE.format('ledger_trees')}",
     ],
 }

@@ -1,14 +1,16 @@
-"""Every query of the ledger: the audit log's in ``entries``, the tree's in ``trees``, the witnesses' in ``witnesses``."""
+"""Every query of the ledger: the audit log's in ``log``, the tree's in ``trees``, what leaves the house in ``outside``."""
 
-from plumbline.kernel.ledger.repository.entries import (
+from plumbline.kernel.ledger.repository.log import (
     Day,
     Filter,
     actions,
     activity,
+    binding,
     conditions,
     entries,
     entry,
     filled,
+    there,
 )
 
-__all__ = ["Day", "Filter", "actions", "activity", "conditions", "entries", "entry", "filled"]
+__all__ = ["Day", "Filter", "actions", "activity", "binding", "conditions", "entries", "entry", "filled", "there"]

@@ -67,6 +67,16 @@ class Trees:
         """All of them, the smallest first."""
         return self._checkpoints("ORDER BY tree_size")
 
+    def newest(self, limit: int, below: int | None = None) -> list[Sealed]:
+        """The largest first."""
+        bound = [] if below is None else [below]
+        return self._checkpoints(
+            f"{'AND tree_size < ?' if bound else ''} ORDER BY tree_size DESC LIMIT {int(limit)}", *bound
+        )
+
+    def checkpoint_count(self) -> int:
+        return int(self._all("SELECT count(*) FROM ledger_checkpoints WHERE organization_id = ?", self.key)[0][0])
+
     def checkpoint(self, size: int) -> Sealed | None:
         found = self._checkpoints("AND tree_size = ?", size)
         return found[0] if found else None
@@ -75,6 +85,15 @@ class Trees:
         """The first checkpoint that holds the leaf."""
         found = self._checkpoints("AND tree_size > ? ORDER BY tree_size LIMIT 1", index)
         return found[0] if found else None
+
+    def first_cosigned(self, size: int) -> int | None:
+        """The smallest checkpoint of so many entries or more that a witness cosigned."""
+        found = self._all(
+            "SELECT min(tree_size) FROM ledger_cosignatures WHERE organization_id = ? AND tree_size >= ?",
+            self.key,
+            size,
+        )
+        return None if found[0][0] is None else int(found[0][0])
 
     def _checkpoints(self, rest: str, *values: Any) -> list[Sealed]:
         rows = self._all(
@@ -97,7 +116,18 @@ class Trees:
         return [bytes(row[0]) for row in rows]
 
     def tree(self) -> tree.Tree:
-        return tree.Tree(self.nodes)
+        """For one root or proof: it reads tiles of 256 hashes and keeps them, for a path's steps lie side by side."""
+        tiles: dict[tuple[int, int], list[bytes]] = {}
+
+        def nodes(level: int, start: int, stop: int) -> list[bytes]:
+            tile = start // tree.WIDTH
+            if (stop - 1) // tree.WIDTH != tile:
+                return self.nodes(level, start, stop)
+            if (level, tile) not in tiles:
+                tiles[level, tile] = self.nodes(level, tile * tree.WIDTH, (tile + 1) * tree.WIDTH)
+            return tiles[level, tile][start - tile * tree.WIDTH : stop - tile * tree.WIDTH]
+
+        return tree.Tree(nodes)
 
     def index_of(self, entry_id: UUID) -> int | None:
         """Where an entry stands in the tree, ``None`` before it is sealed."""
@@ -136,7 +166,7 @@ class Trees:
     def _time(self, column: str) -> str:
         if self.sqlite:
             return column
-        return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        return f"""coalesce(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '')"""  # infinity has no text
 
     @contextmanager
     def stream(self, statement: str, *values: Any) -> Iterator[Iterator[Any]]:
@@ -182,6 +212,32 @@ class Trees:
         )[0]  # fmt: skip
         return int(found[0]), int(found[1]), int(found[2])
 
+    def length(self) -> int:
+        """The largest leaf's index and one."""
+        return int(
+            self._all("SELECT coalesce(max(leaf_index) + 1, 0) FROM ledger_leaves WHERE organization_id = ?", self.key)[
+                0
+            ][0]
+        )
+
+    def misplaced(self, limit: int) -> list[UUID]:
+        """Places in the queue for entries that are sealed, or are not there."""
+        rows = self._all(
+            "SELECT p.entry_id FROM ledger_pending p WHERE p.organization_id = ? AND (EXISTS (SELECT 1 FROM ledger_leaves l WHERE l.entry_id = p.entry_id)"
+            " OR NOT EXISTS (SELECT 1 FROM audit_log a WHERE a.id = p.entry_id AND a.organization_id = p.organization_id))"
+            f" ORDER BY p.entry_id LIMIT {int(limit)}",
+            self.key,
+        )
+        return [self._id(r[0]) for r in rows]
+
+    def sealed_and_waiting(self) -> UUID | None:
+        """An entry in the queue that has a leaf already, if any."""
+        found = self._all(
+            "SELECT p.entry_id FROM ledger_pending p JOIN ledger_leaves l ON l.entry_id = p.entry_id WHERE p.organization_id = ? LIMIT 1",
+            self.key,
+        )
+        return self._id(found[0][0]) if found else None
+
     def neither(self, limit: int) -> tuple[int, list[UUID]]:
         """Entries that are neither sealed nor waiting: how many, and the first of them."""
         where = (
@@ -204,8 +260,12 @@ class Trees:
 
     def begin(self, origin: str) -> None:
         """The tree's row, when it is sealed first."""
+        if (
+            self.origin() is not None
+        ):  # the guard against REPLACE refuses a second row even where a conflict would be ignored
+            return
         self.connection.exec_driver_sql(
-            self._sql("INSERT INTO ledger_trees (organization_id, pruned_below, origin) VALUES (?, 0, ?) ON CONFLICT DO NOTHING"),
+            self._sql("INSERT INTO ledger_trees (organization_id, pruned_below, origin) VALUES (?, 0, ?)"),
             (self.key, origin),
         )  # fmt: skip
 
@@ -297,6 +357,14 @@ class Trees:
             self.key, clock.text(moment) if self.sqlite else moment,
         )  # fmt: skip
         return None if found[0][0] is None else int(found[0][0])
+
+    def oldest(self) -> int | None:
+        """The leaf of the entry with the smallest id; ``None`` without sealed entries."""
+        found = self._all(
+            "SELECT l.leaf_index FROM audit_log a LEFT JOIN ledger_leaves l ON l.entry_id = a.id WHERE a.organization_id = ? ORDER BY a.id LIMIT 1",
+            self.key,
+        )
+        return found[0][0] if found else None
 
     def delete_between(self, start: int, stop: int) -> int:
         """Remove the entries of these leaves; the guard demands that they were given up. Returns how many."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -17,7 +19,11 @@ from plumbline.kernel.errors import PlumblineError
 from plumbline.kernel.ledger import entry
 from plumbline.kernel.ledger.tables import AuditEntry
 
-_INSERT = sa.insert(AuditEntry)
+_TABLE = AuditEntry.__table__
+assert isinstance(_TABLE, sa.Table)
+_INSERT = sa.insert(_TABLE)  # past the mapper, which costs as much again
+LONG = 60.0
+"""Seconds from which on an act is dated by its end, not its beginning."""
 
 
 class Act:
@@ -43,7 +49,13 @@ class Act:
         self.new: Any = None
         self.details: dict[str, Any] = {}
         self._stack = ExitStack()
+        self._began = time.monotonic()
         self._session: WriteSession | None = None
+
+    def _ended(self) -> Context:
+        """An act that took long is dated by its end: an entry of hours ago would look back-dated among those sealed since."""
+        elapsed = time.monotonic() - self._began
+        return self.context if elapsed < LONG else self.context.at(self.context.now + timedelta(seconds=elapsed))
 
     @property
     def session(self) -> WriteSession:
@@ -75,7 +87,7 @@ class Act:
             with self._stack:
                 if error is not None:
                     raise error
-                audit(self.session, self.context, self.action, self.resource_type, self.resource_id, old=self.old, new=self.new,
+                audit(self.session, self._ended(), self.action, self.resource_type, self.resource_id, old=self.old, new=self.new,
                       details=self.details or None)  # fmt: skip
         except BaseException as raised:  # the block's own error, or a database's in our words
             self._failed(raised)
@@ -91,7 +103,7 @@ class Act:
             with self.database.write(self.context.organization_id) as session:
                 audit(
                     session,
-                    self.context,
+                    self._ended(),
                     self.action,
                     self.resource_type,
                     self.resource_id,

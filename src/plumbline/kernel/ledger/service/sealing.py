@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from plumbline.kernel import clock
-from plumbline.kernel.errors import Conflict, Corrupt
+from plumbline.kernel.errors import Conflict, Corrupt, PlumblineError
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import entry, keys, note
 from plumbline.kernel.ledger.keys import Keys
@@ -82,6 +82,10 @@ def _batch(installation: Installation, organization_id: UUID, with_keys: Keys | 
             trees.begin(f"{keys.host(installation.settings)}/ledger/{organization_id}")
             there = trees.origin()
             assert there is not None
+            if head is not None:
+                _demand_intact(trees, head, there[0])
+            if doubled := trees.sealed_and_waiting():
+                raise Corrupt(f"Entry {doubled} waits, but was sealed before; nothing was sealed.", remedy=_VERIFY)
             step("tree")
             trees.add_leaves(size, leaves)
             step("leaves")
@@ -100,6 +104,18 @@ def _batch(installation: Installation, organization_id: UUID, with_keys: Keys | 
         return len(leaves), present
 
 
+def obstacle(installation: Installation, head: Sealed | None, present: Keys | None) -> str | None:
+    """Why sealing with this key would be refused now, in words."""
+    try:
+        keys.demand(present, sealed=head is not None)
+        if head is not None and present is not None:
+            _demand_same_key(head, present)
+        _moment(installation.clock(), head)
+    except PlumblineError as error:
+        return str(error)
+    return None
+
+
 def _leaves(rows: list[tuple[object, ...]]) -> list[tuple[object, bytes]]:
     leaves = []
     for row in rows:
@@ -115,8 +131,10 @@ def _signing(installation: Installation, head: Sealed | None) -> Keys:
     """The configured key, made where no tree was sealed yet."""
     found = keys.load(installation.settings)
     if found is None:
-        keys.demand(found, sealed=head is not None or _any_sealed(installation))
-        found = keys.make(installation.settings)
+        sealed = head is not None or _any_sealed(installation)
+        found = keys.load(installation.settings)  # another sealer has just made it, and sealed
+        keys.demand(found, sealed=sealed)
+        found = found or keys.make(installation.settings)
     keys.remember_public(installation.settings, found.public)
     return found
 
@@ -142,6 +160,22 @@ def _demand_same_key(head: Sealed, signing: Keys) -> None:
     except ValueError:
         raise Conflict(f"The ledger's key is not the one that signed the checkpoint of {head.size:,} entries; nothing was sealed.",
                        remedy="Put the right key back, or change it as it should be: plumbline ledger key rotate.") from None  # fmt: skip
+
+
+_VERIFY = "Run plumbline ledger verify with a checkpoint kept elsewhere; see who can write to the database."
+
+
+def _demand_intact(trees: Trees, head: Sealed, origin: str) -> None:
+    """What stands in the tree is what was signed: a further signature would vouch for all of it."""
+    said = note.Checkpoint.parse(note.split(head.note)[0])
+    try:
+        root = trees.tree().root(head.size)
+    except ValueError:
+        root = b""
+    if said != note.Checkpoint(origin, head.size, head.root) or root != head.root or trees.beyond():
+        raise Corrupt(
+            f"The tree is not the one that was signed with {head.size:,} entries; nothing was sealed.", remedy=_VERIFY
+        )
 
 
 def _moment(now: datetime, head: Sealed | None) -> datetime:

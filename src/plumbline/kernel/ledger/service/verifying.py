@@ -6,6 +6,7 @@ Nothing in the database is believed but what a signature by a given key, or a ch
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -90,13 +91,17 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
         trees = Trees(session, organization_id)
         there, marks, rotations = trees.origin(), trees.checkpoints(), _rotations(trees)
         stored = {level: nodes for level in range(1, 8) if (nodes := trees.nodes(level, 0, 1 << 40))}
-    origin, pruned_below = there or (f"{keys.host(installation.settings)}/ledger/{organization_id}", 0)
+        length = trees.length()
+    expected = f"{keys.host(installation.settings)}/ledger/{organization_id}"
+    origin, pruned_below = there or (expected, 0)
+    renamed = not re.fullmatch(rf"[^\s+]+/ledger/{organization_id}", origin)  # the host's name may be another one today
+    origin = expected if renamed else origin
     believed = [_opened(text, origin, known, rotations) for text in [*trusted, *([since] if since else [])]]
     start_at = believed[-1].size if since else 0
     size = marks[-1].size if marks else 0
-    report = Report(
-        origin, start_at, size, checkpoints=len(marks), sealed_at=clock.parse(marks[-1].sealed_at) if marks else None
-    )
+    report = Report(origin, start_at, size, checkpoints=len(marks), sealed_at=_time(marks[-1]) if marks else None)
+    if renamed:
+        report.add("note", "The tree's name is not that of this organization's ledger: it was edited.")
     _check_notes(report, marks, origin, known, rotations)
     _check_times(report, marks)
     usable = [c for c in believed if c.size <= size]
@@ -108,13 +113,14 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
         )
     start = min(start_at, size) // tree.WIDTH * tree.WIDTH
     sizes = sorted({m.size for m in marks if m.size > start} | {c.size for c in usable if c.size >= start_at})
-    work = scanning.tasks(start, size, sizes, _windows(marks, start), pruned_below)
+    stop = max(start, min(size, length + 1))  # one more, to say that it is missing
+    work = scanning.tasks(start, stop, [s for s in sizes if s <= stop], _windows(marks, start), pruned_below)
     done = 0
 
     def progress(leaves: int) -> None:
         nonlocal done
         done += leaves
-        told(done, size - start)
+        told(done, stop - start)
 
     parts = scanning.run(installation.database, organization_id, work, processes=processes, told=progress)
     for part in parts:
@@ -199,10 +205,20 @@ def _check_notes(
 
 
 def _check_times(report: Report, marks: list[Sealed]) -> None:
-    for before, mark in pairwise(marks):
+    for mark in marks:
+        if _time(mark) is None:
+            report.add("clock", f"Checkpoint {mark.size} was sealed at no time: it was edited.", tree_size=mark.size)
+    for before, mark in pairwise(m for m in marks if _time(m) is not None):
         if mark.sealed_at < before.sealed_at:
             report.add("clock", f"Checkpoint {mark.size} was sealed {mark.sealed_at}, before its predecessor ({before.sealed_at}): the clock was set back,"
                        " or the time was edited.", tree_size=mark.size)  # fmt: skip
+
+
+def _time(mark: Sealed) -> datetime | None:
+    try:
+        return clock.parse(mark.sealed_at)
+    except ValueError:
+        return None
 
 
 def _windows(marks: list[Sealed], start: int) -> list[Window]:
@@ -210,8 +226,10 @@ def _windows(marks: list[Sealed], start: int) -> list[Window]:
     before: Sealed | None = None
     for mark in marks:
         if mark.size > start:
-            earliest = clock.text(clock.parse(before.sealed_at) - LAG) if before else ""
-            windows.append(Window(mark.size, earliest, clock.text(clock.parse(mark.sealed_at) + AHEAD)))
+            after, until = _time(before) if before else None, _time(mark)
+            windows.append(
+                Window(mark.size, clock.text(after - LAG) if after else "", clock.text(until + AHEAD) if until else "~")
+            )
         before = mark
     return windows
 
@@ -281,7 +299,10 @@ def _check_rest(
         entries, leaves, report.waiting = trees.counts()
         gone = sum(p.gone for p in parts) + sum(1 for p in parts for f in p.findings if f.kind == "deleted")
         whole = start == 0 and all(p.ended is None for p in parts)
-        lost, first = (0, []) if whole and entries + gone == leaves + report.waiting else trees.neither(20)
+        misplaced = trees.misplaced(20)
+        lost, first = (
+            (0, []) if whole and not misplaced and entries + gone == leaves + report.waiting else trees.neither(20)
+        )
     blanked = [b for p in parts for b in p.blanked]
     allowed = _erased(erasures) if blanked else {}
     for index, key, group in blanked:
@@ -301,6 +322,12 @@ def _check_rest(
     if beyond:
         report.add(
             "beyond", f"{beyond} leaves stand behind the last checkpoint: it was removed.", tree_size=report.size
+        )
+    for place in misplaced:
+        report.add(
+            "queue",
+            f"Entry {place} waits to be sealed, but is sealed already or was deleted: the queue was edited.",
+            entry_id=str(place),
         )
     if lost:
         listed = ", ".join(str(key) for key in first[:5])

@@ -17,6 +17,7 @@ from plumbline.kernel.errors import InvalidInput, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import queries
+from plumbline.kernel.ledger.pages import proofs
 from plumbline.kernel.ledger.repository import Day
 from plumbline.kernel.ledger.tables import AuditEntry
 from plumbline.kernel.paging import Page, PageRequest
@@ -61,6 +62,7 @@ def audit_entry_page(request: Request, house: House, visitor: Visitor, entry_id:
         request, "ledger/entry.html", nav="ledger", entry=entry, row=described(entry, names),
         changes=[(field, _shown(old), _shown(new)) for field, old, new in queries.changes(entry)],
         details=json.dumps(entry.details, indent=2, ensure_ascii=False) if entry.details else "",
+        proof=proofs.card_of(house, visitor, entry_id),
     )  # fmt: skip
 
 

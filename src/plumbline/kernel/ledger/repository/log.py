@@ -114,3 +114,18 @@ def filled(days: Iterable[Day], first: date, last: date) -> list[Day]:
     known = {d.day: d for d in days}
     count = (last - first).days + 1
     return [known.get(day, Day(day, 0, 0)) for day in (first + timedelta(days=i) for i in range(count))]
+
+
+def there(session: Session, organization_id: UUID, key: UUID) -> bool:
+    return session.scalars(scoped(AuditEntry, organization_id).where(AuditEntry.id == key)).first() is not None
+
+
+def binding(session: Session, organization_id: UUID, resource_id: UUID, *, batch: bool) -> UUID | None:
+    """The entry that commits to a decision (``record_sha256``) or to a batch's (``records_root``), by the id of either."""
+    name = "records_root" if batch else "record_sha256"
+    found = session.scalars(
+        scoped(AuditEntry, organization_id)
+        .where(AuditEntry.resource_id == resource_id, AuditEntry.success.is_(sa.true()))
+        .order_by(AuditEntry.id)
+    )
+    return next((e.id for e in found if isinstance(e.details, dict) and name in e.details), None)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from plumbline.console import charts, formats
+from plumbline.credit import words
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.modelling.points import PointScale
-from plumbline.credit.pages import words
 from plumbline.kernel.models.calibration import CalibrationMap
 
 MOST = 8

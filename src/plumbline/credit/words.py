@@ -83,3 +83,35 @@ def told(error: PlumblineError) -> str:
 
 def faults(error: PlumblineError) -> Sequence[PlumblineError]:
     return error.errors or (error,)
+
+
+def act(action: str, details: dict[str, Any], new: dict[str, Any]) -> tuple[str, str]:
+    """What an act was, and what is worth knowing of it."""
+    match action:
+        case "credit.score":
+            if details.get("repeated"):
+                return "Asked for again", "The stored answer was given."
+            word = DECISIONS.get(str(details.get("decision")), ("", "Decided"))[1]
+            return "Decision recorded", f"{word}, {str(details.get('risk_level', '')).lower()} risk."
+        case "credit.replay":
+            if details.get("equal"):
+                return "Replayed", "Equal, bit for bit."
+            return "Replayed", "It came out otherwise: " + "; ".join(map(str, details.get("differences", []))) + "."
+        case "credit.review.take":
+            return "Review taken", ""
+        case "credit.review.note":
+            return "Note added", f"“{new.get('note', '')}”"
+        case "credit.review.resolve":
+            final = {"approve": "Approved.", "decline": "Declined."}.get(str(new.get("final_decision")), "")
+            return "Review resolved", f"{final} “{new.get('cause', '')}”".strip()
+        case "credit.batch.submit":
+            return "File received", str(new.get("filename", ""))
+        case "credit.batch.score":
+            return "File scored", f"{int(details.get('scored', 0)):,} of {int(details.get('rows', 0)):,} rows decided."
+        case "credit.batch.download":
+            return "Results downloaded", str(details.get("file", ""))
+        case "credit.batch.resume":
+            return "Resumed", ""
+        case "dossier.make":
+            return "Dossier made", "Input, reasons, history and proof were put together."
+    return action.rpartition(".")[2].replace("_", " ").capitalize(), ""

@@ -1,0 +1,1 @@
+"""The ledger's commands: ``plumbline audit`` and ``plumbline ledger``."""
