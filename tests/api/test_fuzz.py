@@ -108,7 +108,9 @@ def test_every_operation_keeps_what_its_document_says(described: Any, embedded: 
         try:
             exercised(operation, mode, headers, known, seen)
         except hypothesis.errors.Unsatisfiable:
-            assert operation.label.endswith(("/health/live", "/health/ready", "/witness/key"))  # nothing can be wrong with a bare GET
+            assert operation.label.endswith(
+                ("/health/live", "/health/ready", "/witness/key")
+            )  # nothing can be wrong with a bare GET
         except Exception as fault:
             wrong.append(f"{operation.label}: {str(fault)[:1500]}")
     assert wrong == []

