@@ -1,4 +1,4 @@
-"""The room's HTTP interface."""
+"""Decisions and batches: ``/credit/score``, ``/credit/predictions``, ``/credit/batches``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plumbline.credit.service import batches
 from plumbline.kernel.faces.http import Caller, House, JsonBody
 from plumbline.kernel.paging import PageRequest
 
-router = APIRouter(prefix="/credit")
+router = APIRouter()
 EXAMPLE = {
     "application": {
         "SK_ID_CURR": 100002, "NAME_CONTRACT_TYPE": "Cash loans", "CODE_GENDER": "F", "FLAG_OWN_CAR": "Y", "FLAG_OWN_REALTY": "Y",

@@ -1,0 +1,9 @@
+"""The room's HTTP interface, a module for each of its nouns."""
+
+from fastapi import APIRouter
+
+from plumbline.credit.api import scoring
+
+router = APIRouter(prefix="/credit")
+for part in (scoring,):
+    router.include_router(part.router)

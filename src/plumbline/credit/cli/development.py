@@ -1,0 +1,167 @@
+"""Data, schemas, training: ``plumbline credit generate | schema | check | train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plumbline.credit.cli.groups import (
+    Format,
+    SchemaName,
+    Seed,
+    credit,
+    limits,
+    make_room,
+    schemas,
+)
+from plumbline.kernel.faces.cli import (
+    Json,
+    invocation,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+)
+
+
+@credit.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the seven tables.")],
+    applications: Annotated[
+        int, typer.Option("--applications", "-n", min=1, max=2_000_000, help="How many applications.")
+    ] = 10_000,
+    seed: Seed = 1,
+    form: Annotated[Format, typer.Option("--format", help="Kind of the files.")] = Format.csv,
+    default_rate: Annotated[float, typer.Option(min=0.001, max=0.9, help="Share of defaults.")] = 0.0807,
+    labelled: Annotated[bool, typer.Option("--labelled/--unlabelled", help="With or without the outcome.")] = True,
+    faults: Annotated[bool, typer.Option("--faults", help="Put faulty rows in, to see them rejected.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a synthetic portfolio with known truth: seven linked tables, written chunk by chunk."""
+    from plumbline.credit import synthetic
+
+    report = synthetic.write_stream(
+        folder,
+        applications,
+        seed,
+        format=form.value,
+        labelled=labelled,
+        default_rate=default_rate,
+        faults=faults or None,
+    )
+    facts = {"folder": str(folder), **report.to_dict()}
+    if not as_json:
+        facts |= {
+            "tables": ", ".join(f"{n} {rows:,}" for n, rows in report.rows.items()),
+            "effect_sd": ", ".join(f"{n} {sd:.3g}" for n, sd in facts["effect_sd"].items()),
+        }
+        facts.pop("rows", None)
+    print_facts(facts, as_json=as_json)
+
+
+@schemas.command("infer")
+def schema_infer(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file, also as .gz or .zst.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Write the proposal here instead of printing it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Propose a schema for a table: types, ranges, sentinels, id, label, protected columns. Read it before you use it."""
+    from plumbline.credit import service
+    from plumbline.credit.results import written
+
+    make_room(out)
+    text = service.propose_schema(file, limits(context))
+    if out is not None:
+        with written(out) as target:
+            target.write(text.encode())
+    if as_json:
+        print_json({"schema": text, "written": str(out) if out else None})
+    else:
+        typer.echo(f"written to {out}" if out else text)
+
+
+@credit.command()
+def check(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(exists=True, help="A file, a ZIP or a folder of tables.")],
+    schema: SchemaName = "home_credit",
+    scoring: Annotated[
+        bool, typer.Option("--scoring/--training", help="As input of scoring, or of training (with the label).")
+    ] = False,
+    rejects: Annotated[Path | None, typer.Option("--rejects", help="Write the rejected rows here (CSV).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read and validate files; nothing is stored. Exit code 3 if rows were rejected."""
+    from plumbline.credit import service
+    from plumbline.credit.intake.schema import Schema
+    from plumbline.credit.results import guarded, written
+
+    make_room(rejects)
+    found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits(context))
+    if rejects is not None:
+        with written(rejects) as file:
+            guarded(found.rejects).write_csv(file)
+    facts = {
+        "rows": found.rows, "accepted": found.rows - found.rejected_rows, "rejected": found.rejected_rows,
+        "tables": {name: frame.height for name, frame in found.tables.items()}, "warnings": found.warnings,
+        "rejects": found.rejects.head(20).to_dicts(),
+    }  # fmt: skip
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(f"{found.rows:,} rows: {facts['accepted']:,} accepted, {found.rejected_rows:,} rejected")
+        for warning in found.warnings:
+            typer.echo(f"  {warning}")
+        if found.rejects.height:
+            print_table(found.rejects.columns, found.rejects.head(20).rows(), title="rejected (first 20 faults)")
+    if found.rejected_rows:
+        raise typer.Exit(3)
+
+
+@credit.command()
+def train(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(exists=True, help="A file, a ZIP or a folder of tables with outcomes.")],
+    schema: SchemaName = "home_credit",
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model; default: the schema's.")] = None,
+    seed: Seed = 42,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the learner; part of what makes a hash.")] = 1,
+    searched: Annotated[
+        bool, typer.Option("--search", help="Choose among twelve settings by cross-validation.")
+    ] = False,
+    protected: Annotated[
+        bool, typer.Option("--use-protected", help="Also learn from protected attributes (recorded).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model and register it. It decides nothing before it is activated."""
+    from plumbline.credit import service
+    from plumbline.credit.intake.schema import Schema
+    from plumbline.credit.service.training import limits_of
+
+    called = invocation(context)
+    declared = Schema.load(schema)
+    with progress("reading"):
+        found = service.check_files(path, declared, scoring=False, limits=limits_of(called.installation))
+    for warning in found.warnings:
+        typer.echo(f"  {warning}", err=True)
+    if found.rejected_rows:
+        typer.echo(
+            f"  {found.rejected_rows:,} of {found.rows:,} rows were rejected: see plumbline credit check", err=True
+        )
+    with progress("training"):
+        model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
+                              searched=searched, exclude_protected=not protected, source=path.name)  # fmt: skip
+    facts: dict[str, Any] = {
+        "model": f"{model.name}@{model.version}", "id": model.id, "sha256": model.extra["sha256"], **model.metrics,
+        "threshold": model.extra["threshold"], "rows": model.extra["training"]["rows"], "split": model.extra["training"]["protocol"],
+        "warnings": model.extra["warnings"],
+    }  # fmt: skip
+    print_facts(facts, as_json=as_json)
+    if not as_json:
+        typer.echo(f"Activate it: plumbline models activate {model.name}@{model.version}")
