@@ -142,6 +142,7 @@ def limited(lender: Lender, job: Any, largest: int) -> dict[str, Any]:
         [sys.executable, "-m", "tests.credit.faults.limited", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # a file would be limited as well
         check=True,
         timeout=120,
     )

@@ -146,7 +146,7 @@ def test_load_balancers_learn_a_word_and_people_everything(house: House) -> None
         assert (answer.status_code, answer.content) == (200, b"")
     report = house.program(house.person("analyst"), "health.read")("GET", "/api/v1/health").json()
     assert report["healthy"] is True
-    assert {"database", "migrations", "artifacts", "worker", "backlog", "disk", "wal", "tables"} == {
+    assert {"database", "migrations", "artifacts", "worker", "backlog", "ledger", "disk", "wal", "tables"} == {
         c["name"] for c in report["checks"]
     }
     assert house.program(house.person("analyst"), "users.read")("GET", "/api/v1/health").status_code == 403

@@ -158,17 +158,24 @@ class ErasureRequest(BaseModel):
     dry_run: bool = True
 
 
+class Erased(BaseModel):
+    """So many rows of one sort."""
+
+    what: str
+    count: int
+
+
 class ErasureAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {
         "done": False, "actor_entries": [], "content_entries": [], "records": ["019ab2f4-8f00-7a31-9c1d-0d6a5f3b2c11"],
-        "told": [["decisions: input, features, reasons and the subject's name", 1]], "kept": [],
+        "told": [{"what": "decisions: input, features, reasons and the subject's name", "count": 1}], "kept": [],
     }})  # fmt: skip
 
     done: bool
     actor_entries: list[UUID]
     content_entries: list[UUID]
     records: list[UUID]
-    told: list[tuple[str, int]]
+    told: list[Erased]
     kept: list[str] = Field(description="What this erasure cannot reach, and what to do about it.")
 
 
@@ -297,7 +304,7 @@ def erase_from_ledger(house: House, caller: Caller, asked: ErasureRequest) -> Er
     else:
         plan = erasing.erase(house, caller, reason=asked.reason, subject=asked.subject, person=person)
     return ErasureAnswer(done=not asked.dry_run and bool(plan), actor_entries=list(plan.actor_entries), content_entries=list(plan.content_entries),
-                         records=list(plan.records), told=list(plan.told), kept=list(plan.kept))  # fmt: skip
+                         records=list(plan.records), told=[Erased(what=what, count=count) for what, count in plan.told], kept=list(plan.kept))  # fmt: skip
 
 
 @router.post("/ledger/retention")
