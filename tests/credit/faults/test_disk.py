@@ -141,8 +141,8 @@ def limited(lender: Lender, job: Any, largest: int) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.credit.faults.limited", *words],
         cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,  # a file would be limited as well
+        capture_output=True,
+        # a file would be limited as well
         check=True,
         timeout=120,
     )
