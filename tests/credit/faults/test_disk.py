@@ -141,8 +141,7 @@ def limited(lender: Lender, job: Any, largest: int) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.credit.faults.limited", *words],
         cwd=ROOT,
-        capture_output=True,
-        # a file would be limited as well
+        capture_output=True,  # standard error by a pipe: a file would be limited as well
         check=True,
         timeout=120,
     )
