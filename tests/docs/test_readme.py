@@ -47,14 +47,21 @@ def test_the_first_block_is_the_two_commands() -> None:
 @pytest.mark.slow
 def test_the_snippets_do_what_the_readme_says(folder: Path) -> None:
     kinds = [kind for kind, _ in BLOCKS]
-    assert kinds == ["sh", "sh", "python", "sh"]
+    assert kinds == ["sh", "sh", "sh", "python", "sh"]
     if not shutil.which("bash") or not shutil.which("curl"):
         pytest.skip("bash and curl run the snippets")
-    _, command_line, program, http = (text for _, text in BLOCKS)
+    _, command_line, proof, program, http = (text for _, text in BLOCKS)
 
     told = run(folder, "bash", "-euc", command_line)
     assert "credit-risk@1 is live" in told
     assert len((folder / "results.csv").read_text().splitlines()) == 501
+
+    told = run(folder, "bash", "-euc", proof)
+    assert "sound" in told.splitlines()
+    assert (folder / "kept.checkpoint").read_text("utf-8").startswith("plumbline.local/ledger/")
+    assert "BEGIN PUBLIC KEY" in (folder / "public.pem").read_text()
+    assert (folder / "decision.tlog-proof").read_text("utf-8").startswith("c2sp.org/tlog-proof@v1\n")
+    assert (folder / "dossier.zip").stat().st_size > 10_000
 
     said = run(folder, sys.executable, "-c", program)
     assert re.match(r"(approve|review|decline) (Low|Medium|High) \d+\.\d\d%\n", said)

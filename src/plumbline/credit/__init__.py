@@ -17,6 +17,7 @@ room = Room(
     entries=(Entry("credit", "Credit", "/credit", "credit", right="credit.read"),),
     jobs={"credit.batch": "plumbline.credit.jobs:score_batch"},
     model_kinds={"credit": "plumbline.credit.modelling.scorer:Scorer.load"},
+    promotions={"credit": "plumbline.credit.service.promotion:gates"},
     findings="plumbline.credit.service:triage",
     erasable="plumbline.credit.service.erasing:erasable",
     rights={

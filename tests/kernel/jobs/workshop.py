@@ -28,6 +28,8 @@ T = TypeVar("T")
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.kernel.jobs.workshop"])  # a worker then starts in milliseconds
 NAME = "here"  # of this process's worker
+OWN = "kind NOT LIKE 'ledger.%' AND kind NOT LIKE 'models.%' AND kind NOT LIKE 'credit.%'"
+"""The workshop's own jobs: a worker also makes those that the product's schedules ask for."""
 
 
 def until(condition: Callable[[], T], *, within: float = 30.0, every: float = 0.02) -> T:
@@ -182,12 +184,10 @@ class Workshop:
     # what is counted
 
     def states(self) -> Counter[str]:
-        """Of the workshop's own jobs: a worker also makes those that the product's schedules ask for."""
-        own = "kind NOT LIKE 'ledger.%' AND kind NOT LIKE 'models.%' AND kind NOT LIKE 'credit.%'"
-        return Counter(dict(self.ask(f"SELECT state, count(*) FROM jobs WHERE {own} GROUP BY state")))
+        return Counter(dict(self.ask(f"SELECT state, count(*) FROM jobs WHERE {OWN} GROUP BY state")))
 
     def ended(self, count: int) -> bool:
-        return self.ask("SELECT count(*) FROM jobs WHERE state NOT IN ('queued', 'running')") == [(count,)]
+        return self.ask(f"SELECT count(*) FROM jobs WHERE {OWN} AND state NOT IN ('queued', 'running')") == [(count,)]
 
     def rows(self) -> int:
         return int(self.ask("SELECT count(*) FROM job_rows")[0][0])

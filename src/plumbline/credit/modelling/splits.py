@@ -38,7 +38,7 @@ def equal_rows(values: Floats) -> npt.NDArray[np.int64]:
     return found
 
 
-def _share_of_id(ids: pl.Series, seed: int) -> Floats:
+def share_of_id(ids: pl.Series, seed: int) -> Floats:
     """A number in 0 … 1 from each id: the same for ever, whatever other rows come along."""
     scale = 2.0**-64
     return np.array(
@@ -58,7 +58,7 @@ def split(ids: pl.Series, values: Floats, *, times: pl.Series | None = None, see
     Below 20,000 rows the policy part would be too small to say anything: it joins the training part and policy
     predictions are made out of fold. Rows with equal features go where the first of them goes.
     """
-    share = _share_of_time(times) if times is not None else _share_of_id(ids, seed)
+    share = _share_of_time(times) if times is not None else share_of_id(ids, seed)
     groups = equal_rows(values)
     share = share[groups]
     small = len(values) < SMALL

@@ -81,7 +81,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     if known.height == 0:
         raise InvalidInput("No row has an outcome.", where=Where(table=schema.main.name, column=schema.target.column),
                            remedy="Train on applications whose outcome is known.")  # fmt: skip
-    labels = _labels(known[schema.target.column], schema.target.bad)
+    labels = labels_of(known[schema.target.column], schema.target.bad)
     told("features")
     inputs = {**tables, schema.main.name: known}
     transformer = Transformer.fit(inputs, schema, exclude_protected=exclude_protected)
@@ -109,7 +109,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     )  # fmt: skip
 
 
-def _labels(column: pl.Series, bad: object) -> np.ndarray[Any, np.dtype[np.int8]]:
+def labels_of(column: pl.Series, bad: object) -> np.ndarray[Any, np.dtype[np.int8]]:
     """1 where the outcome is the bad one."""
     if column.dtype.is_numeric() and isinstance(bad, int | float):
         return (column == bad).cast(pl.Int8).to_numpy()

@@ -122,6 +122,8 @@ def verify(
             typer.echo(f"… and {report.count - checking.SHOWN:,} more")
         for text in report.notes:
             typer.echo(f"note: {text}")
+        if not report.size:
+            typer.echo("note: nothing is sealed yet, so there is little to verify: plumbline ledger seal")
         since_text = f"since the checkpoint of {report.from_size:,}: " if report.from_size else ""
         typer.echo(f"{since_text}{report.entries:,} entries of {report.size:,} read again, {report.checkpoints:,} checkpoints, "
                    f"{report.waiting:,} waiting" + (f", {report.decisions:,} decisions" if report.decisions is not None else ""))  # fmt: skip

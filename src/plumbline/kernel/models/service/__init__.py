@@ -10,6 +10,7 @@ from plumbline.kernel.models.service.registry import (
     detail,
     evaluations_of,
     get,
+    insert_evaluation,
     inventory,
     list_models,
     register,
@@ -19,5 +20,5 @@ from plumbline.kernel.models.service.triage import triage
 
 __all__ = [
     "Detail", "Difference", "Evaluated", "Line", "Measured", "activate", "active", "contract", "detail", "evaluations_of", "get",
-    "inventory", "kinds", "list_models", "load", "register", "rollback", "triage",
+    "insert_evaluation", "inventory", "kinds", "list_models", "load", "register", "rollback", "triage",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from plumbline.kernel.identity.service import four_eyes
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger.service import Act
 from plumbline.kernel.models import repository
+from plumbline.kernel.models.service.gates import Gate, gates
 from plumbline.kernel.models.service.registry import ACTIVATE, get
 from plumbline.kernel.models.service.scorers import load
 from plumbline.kernel.models.tables import Model
@@ -53,10 +54,11 @@ def activate(
     """Make a version the live one of its name.
 
     Before: its file is read, hashed and loaded (so its golden rows are scored), and its inputs are compared with those of
-    the live version. Where the organization asks for four eyes, who trained it may not activate it; else a reason is asked.
+    the live version, and its room's gates are asked. Where the organization asks for four eyes, who trained it may not
+    activate it; else a reason is asked.
 
-    :param force: take a version whose inputs break with those of the live one; needs a reason.
-    :raises Conflict: it is live already, its inputs break, or another version was activated meanwhile.
+    :param force: take a version whose inputs break with those of the live one, or that misses a gate; needs a reason.
+    :raises Conflict: it is live already, its inputs break, it misses a gate, or another version was activated meanwhile.
     :raises Forbidden: four eyes, and no second person.
     :raises InvalidInput: a reason is needed.
     :raises Corrupt: the file is damaged.
@@ -97,9 +99,12 @@ def _switch(installation: Installation, context: Context, action: str, wanted: M
     """``seen`` is the live version the decision was made against: if another is live by now, nothing is changed."""
     org, why = context.organization_id, (reason or "").strip()
     fault: PlumblineError | None = None
+    asked: list[Gate] = []
     if context.may(ACTIVATE):
         try:
             load(installation, wanted, fresh=True)  # before the transaction: it may take a second and write a finding
+            if action == "models.activate":  # what was live once has passed them; the gates read what was measured
+                asked = gates(installation, replace(context, rights=context.rights | {"models.read"}), seen, wanted)
         except PlumblineError as error:
             fault = error
     with Act(installation.database, context, action, "model", resource_id=wanted.id, right=ACTIVATE) as act:
@@ -115,6 +120,11 @@ def _switch(installation: Installation, context: Context, action: str, wanted: M
             raise Conflict(f"The inputs of {wanted.name}@{wanted.version} break with those of {_called(seen)}: {_told(breaks)}.",
                            where=Where(field="features"),
                            remedy="Send the inputs it needs, or force the activation and give the reason.")  # fmt: skip
+        missed = [gate for gate in asked if gate.state == "missed"]
+        if missed and not (force and why):
+            raise Conflict(f"{wanted.name}@{wanted.version} misses {'a gate' if len(missed) == 1 else f'{len(missed)} gates'}:"
+                           f" {' '.join(f'{gate.name}: {gate.said}' for gate in missed)}", where=Where(field="gates"),
+                           remedy="Mend it and train again, or force the activation and give the reason.")  # fmt: skip
         extra = dict(wanted.extra)
         if action == "models.activate":  # going back keeps what was before it: once more goes one further
             extra["previous_id"] = str(seen.id) if seen else None
@@ -127,7 +137,8 @@ def _switch(installation: Installation, context: Context, action: str, wanted: M
             raise _overtaken(wanted) from None
         if not done:
             raise _overtaken(wanted)
-        act.done(reason=why or None, four_eyes=second, forced=[str(b) for b in breaks] or None)
+        act.done(reason=why or None, four_eyes=second, forced=[*map(str, breaks), *(gate.name for gate in missed)] or None,
+                 gates={gate.name: gate.state for gate in asked} or None)  # fmt: skip
         return repository.model(act.session, org, wanted.id)
 
 

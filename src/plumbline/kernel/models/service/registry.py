@@ -118,7 +118,7 @@ def register(installation: Installation, context: Context, *, name: str, kind: s
         }  # fmt: skip
         row["version"] = _insert(act.session, context, row, version)
         for one in evaluations:
-            _insert_evaluation(act.session, context, row["id"], one)
+            insert_evaluation(act.session, context, row["id"], one)
         act.done(row["id"], new={"name": name, "version": row["version"], "sha256": sha256})
         return repository.model(act.session, context.organization_id, row["id"])
 
@@ -167,7 +167,8 @@ def _insert(session: WriteSession, context: Context, row: dict[str, Any], versio
     raise Conflict(f"Many versions of '{row['name']}' are being registered at once.", remedy="Try again.")
 
 
-def _insert_evaluation(session: WriteSession, context: Context, model_id: UUID, one: Evaluated) -> None:
+def insert_evaluation(session: WriteSession, context: Context, model_id: UUID, one: Evaluated) -> None:
+    """A further evaluation of a version, in the transaction of the act that made it."""
     key = new_id(context.now)
     repository.insert_evaluation(
         session, id=key, organization_id=context.organization_id, ml_model_id=model_id, evaluation_date=context.now.date(),
