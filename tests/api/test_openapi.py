@@ -39,6 +39,8 @@ OPERATIONS = {
     "list_credit_batches": "GET /api/v1/credit/batches", "get_credit_batch": "GET /api/v1/credit/batches/{batch_id}",
     "download_credit_batch": "GET /api/v1/credit/batches/{batch_id}/{which}",
     "cancel_credit_batch": "POST /api/v1/credit/batches/{batch_id}/cancel", "resume_credit_batch": "POST /api/v1/credit/batches/{batch_id}/resume",
+    "try_credit_changes": "POST /api/v1/credit/what-if",
+    "find_credit_counterfactuals": "GET /api/v1/credit/predictions/{prediction_id}/counterfactual",
     "get_ledger": "GET /api/v1/ledger", "seal_ledger": "POST /api/v1/ledger/seal", "list_checkpoints": "GET /api/v1/ledger/checkpoints",
     "get_checkpoint": "GET /api/v1/ledger/checkpoint", "get_consistency": "GET /api/v1/ledger/consistency",
     "get_proof": "GET /api/v1/ledger/proofs/{evidence_id}", "get_proof_file": "GET /api/v1/ledger/proofs/{evidence_id}/file",
@@ -198,6 +200,7 @@ def test_examples_can_be_sent_as_they_stand(world: World, caller: Program, docum
         "resolve_finding": ("POST", f"/api/v1/findings/{things.finding}/resolve", 200),
         "activate_model": ("POST", f"/api/v1/models/{things.older_model}/activate", 200),
         "rollback_model": ("POST", "/api/v1/models/credit-risk/rollback", 200),
+        "try_credit_changes": ("POST", "/api/v1/credit/what-if", 200),
         "verify_ledger": ("POST", "/api/v1/ledger/verifications", 202), "erase_from_ledger": ("POST", "/api/v1/ledger/erasures", 200),
         "prune_ledger": ("POST", "/api/v1/ledger/retention", 200),
         "change_my_password": ("POST", "/api/v1/me/password", 403),  # a key has no password

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from plumbline.credit.api import scoring
+from plumbline.credit.api import scoring, whatif
 
 router = APIRouter(prefix="/credit")
-for part in (scoring,):
+for part in (scoring, whatif):
     router.include_router(part.router)

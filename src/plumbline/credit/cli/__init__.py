@@ -1,6 +1,13 @@
 """The command group ``plumbline credit``: a module for each of its nouns registers its commands."""
 
-from plumbline.credit.cli import batches, comparing, decisions, development  # noqa: F401 - they register their commands
+from plumbline.credit.cli import (  # noqa: F401 - they register their commands
+    batches,
+    comparing,
+    decisions,
+    development,
+    sql,
+    whatif,
+)
 from plumbline.credit.cli.groups import credit
 
 __all__ = ["credit"]
