@@ -59,7 +59,7 @@ NEEDS = {
     "GET /credit/batches/{batch_id}": "audit.read credit.read", "GET /credit/batches/{batch_id}/progress": "credit.read",
     "GET /credit/batches/{batch_id}/files/{which}": "credit.read", "POST /credit/batches/{batch_id}/cancel": "jobs.manage credit.read",
     "POST /credit/batches/{batch_id}/resume": "credit.batch credit.read",
-    "POST /api/v1/credit/what-if": "credit.read", "GET /api/v1/credit/predictions/{prediction_id}/counterfactual": "credit.read",
+    "POST /api/v1/credit/what-if": "credit.read credit.score", "GET /api/v1/credit/predictions/{prediction_id}/counterfactual": "credit.read",
     "GET /credit/decisions/{prediction_id}/what-if": "credit.read", "POST /credit/decisions/{prediction_id}/what-if": "credit.read",
     "GET /api/v1/ledger": "audit.read", "POST /api/v1/ledger/seal": "ledger.seal", "GET /api/v1/ledger/checkpoints": "audit.read",
     "GET /api/v1/ledger/checkpoint": "audit.read", "GET /api/v1/ledger/consistency": "audit.read",

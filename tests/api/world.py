@@ -145,6 +145,8 @@ def sent(route: Route) -> dict[str, Any]:
     """A body that the route accepts, as the client wants it."""
     if route.label == "POST /api/v1/credit/score":
         return {"json": application_with(level="Low")}
+    if route.label == "POST /api/v1/credit/what-if":
+        return {"json": application_with(level="Low") | {"changes": {}}}
     if route.label == "POST /api/v1/credit/batches":
         return {"files": {"file": ("loans.csv", csv(4))}}
     if route.is_api:
