@@ -175,8 +175,11 @@ def remember_public(settings: Settings, publics: tuple[bytes, ...]) -> None:
     missing = [p for p in publics if p not in there]
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with path.open("a", encoding="ascii") as file:
-            file.writelines(f"{b64(bytes([ED25519]) + p)}\n" for p in missing)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.writelines(f"{b64(bytes([ED25519]) + p)}\n" for p in [*there, *missing])
+        Path(name).chmod(0o644)
+        Path(name).replace(path)  # whole or not at all: another sealer may read it at this moment
 
 
 def read_public(path: Path) -> list[bytes]:
