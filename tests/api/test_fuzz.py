@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from plumbline.app import create_app
 from plumbline.credit import service
+from plumbline.credit.service.monitoring import report_of
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.ledger.service import checking, sealing
 from plumbline.kernel.paging import PageRequest
@@ -75,6 +76,7 @@ def things(lender: Lender, folder: Path) -> dict[str, str]:
         "prediction_id": str(decided.id), "batch_id": str(batch.batch.id), "which": "results", "job_id": str(batch.batch.job_id),
         "finding_id": str(finding.id), "entry_id": str(lender.entries("credit.score")[0].id), "user_id": str(lender.people["viewer"]),
         "model": str(lender.model_id), "name": "credit-risk", "key_id": str(lender.model_id), "session_id": str(lender.model_id),
+        "report_id": str(report_of(batch.batch)),
     }  # fmt: skip
 
 

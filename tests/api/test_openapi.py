@@ -39,6 +39,9 @@ OPERATIONS = {
     "list_credit_batches": "GET /api/v1/credit/batches", "get_credit_batch": "GET /api/v1/credit/batches/{batch_id}",
     "download_credit_batch": "GET /api/v1/credit/batches/{batch_id}/{which}",
     "cancel_credit_batch": "POST /api/v1/credit/batches/{batch_id}/cancel", "resume_credit_batch": "POST /api/v1/credit/batches/{batch_id}/resume",
+    "run_model_drift": "POST /api/v1/models/{model}/drift", "list_model_drift": "GET /api/v1/models/{model}/drift",
+    "get_model_drift": "GET /api/v1/models/{model}/drift/{report_id}", "verify_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/verification",
+    "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
     "try_credit_changes": "POST /api/v1/credit/what-if",
     "find_credit_counterfactuals": "GET /api/v1/credit/predictions/{prediction_id}/counterfactual",
     "get_ledger": "GET /api/v1/ledger", "seal_ledger": "POST /api/v1/ledger/seal", "list_checkpoints": "GET /api/v1/ledger/checkpoints",
@@ -135,6 +138,8 @@ def test_every_success_has_a_form_or_is_empty(document: dict[str, Any]) -> None:
             assert label.split(" ")[1] in TEXTS, label
         elif label.endswith("/{which}"):
             assert set(answer["content"]) == {"text/csv", "application/vnd.apache.parquet"}
+        elif label.endswith("/{report_id}/file"):
+            assert set(answer["content"]) == {"text/html", JSON}
         else:
             assert answer["content"][JSON]["schema"] not in ({}, None), label
 
@@ -201,6 +206,7 @@ def test_examples_can_be_sent_as_they_stand(world: World, caller: Program, docum
         "activate_model": ("POST", f"/api/v1/models/{things.older_model}/activate", 200),
         "rollback_model": ("POST", "/api/v1/models/credit-risk/rollback", 200),
         "try_credit_changes": ("POST", "/api/v1/credit/what-if", 200),
+        "run_model_drift": ("POST", f"/api/v1/models/{things.model}/drift", 202),
         "verify_ledger": ("POST", "/api/v1/ledger/verifications", 202), "erase_from_ledger": ("POST", "/api/v1/ledger/erasures", 200),
         "prune_ledger": ("POST", "/api/v1/ledger/retention", 200),
         "change_my_password": ("POST", "/api/v1/me/password", 403),  # a key has no password

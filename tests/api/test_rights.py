@@ -25,12 +25,17 @@ ROLES = {
     "credit.train": "analyst", "dossier.make": "analyst", "findings.read": "viewer", "findings.rebuild": "admin", "findings.triage": "analyst", "health.read": "viewer",
     "jobs.manage": "admin", "jobs.read": "viewer", "keys.manage": "admin", "keys.own": "analyst",
     "ledger.erase": "admin", "ledger.keys": "admin", "ledger.prune": "admin", "ledger.seal": "analyst", "ledger.verify": "viewer",
-    "ledger.witness": "admin", "models.activate": "admin",
+    "ledger.witness": "admin", "models.activate": "admin", "models.drift": "analyst",
     "models.read": "viewer", "organizations.manage": "nobody", "organizations.settings": "admin", "users.manage": "admin", "users.read": "viewer",
 }  # fmt: skip
 """Right → the least role that holds it."""
 TRIAGE = "findings.triage findings.read credit.approve"
 NEEDS = {
+    "POST /api/v1/models/{model}/drift": "models.drift", "GET /api/v1/models/{model}/drift": "models.read",
+    "GET /api/v1/models/{model}/drift/{report_id}": "models.read", "GET /api/v1/models/{model}/drift/{report_id}/verification": "models.read",
+    "GET /api/v1/models/{model}/drift/{report_id}/file": "models.read", "GET /models/{model_id}/drift": "models.read",
+    "POST /models/{model_id}/drift": "models.drift", "GET /models/{model_id}/drift/{report_id}": "models.read",
+    "GET /models/{model_id}/drift/{report_id}/report": "models.read",
     "GET /api/v1/models": "models.read", "GET /api/v1/models/{model}": "models.read", "GET /api/v1/models/{model}/evaluations": "models.read",
     "POST /api/v1/models/{model}/activate": "models.activate", "POST /api/v1/models/{name}/rollback": "models.activate",
     "GET /models": "models.read", "GET /models/{model_id}": "models.read", "POST /models/{model_id}/activate": "models.activate",

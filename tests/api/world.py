@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from plumbline.app import create_app
 from plumbline.credit import service
 from plumbline.credit.service.batches import incoming
+from plumbline.credit.service.monitoring import report_of
 from plumbline.kernel.context import Context
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.identity import rights
@@ -25,6 +26,8 @@ from plumbline.kernel.identity.service.access import Client
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger.service import checking, sealing
 from plumbline.kernel.models import service as models
+from plumbline.kernel.models.profiles import Profile
+from plumbline.kernel.models.service.profiling import reference_of
 from plumbline.kernel.paging import PageRequest
 from plumbline.settings import Settings
 from tests.conftest import SteppingClock
@@ -95,6 +98,7 @@ class Things:
     verification: UUID
     verifying: UUID
     sealed: int
+    drift: UUID
 
     def value(self, route: Route, parameter: str) -> str:
         """What stands for a parameter of a path; an unknown one is an error, so that each new route is looked at."""
@@ -109,6 +113,7 @@ class Things:
             "user_id": self.user, "session_id": self.session, "key_id": self.key, "entry_id": self.entry, "finding_id": self.finding,
             "prediction_id": self.prediction, "name": "credit-risk", "which": "results", "token": "no-such-link",
             "evidence_id": self.prediction, "verification_id": self.verification, "verifying_id": self.verifying, "tree_size": self.sealed,
+            "report_id": self.drift,
         }  # fmt: skip
         assert parameter in known, f"{route.label} has a parameter that no test knows: {parameter}"
         return str(known[parameter])
@@ -124,6 +129,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/keys": {"name": "made here", "scopes": ["users.read"]},
     "POST /api/v1/models/{model}/activate": {"reason": "Lower cost on the new cohort"},
     "POST /api/v1/models/{name}/rollback": {"reason": "Higher cost on the new cohort"},
+    "POST /api/v1/models/{model}/drift": {},
     "POST /api/v1/findings/{finding_id}/notes": {"text": "Asked the branch for the payslip."},
     "POST /api/v1/findings/{finding_id}/resolve": {"note": "The payslip is genuine."},
     "POST /api/v1/ledger/verifications": {"records": True}, "POST /api/v1/ledger/erasures": {"subject": "nobody", "dry_run": True},
@@ -182,23 +188,25 @@ def program(app: FastAPI, lender: Lender, person: Context, *scopes: str) -> Prog
     return Program(app, key)
 
 
-def furnished(lender: Lender) -> Things:
+def furnished(lender: Lender, reference: Profile) -> Things:
     """One of everything, made through the services."""
     house, admin = lender.installation, lender.admin
     decided = service.score(house, admin, application_with(level="High"))
     link = identity.once_link(house, admin, lender.people["viewer"])
     session = identity.use_once_link(house, link, CLIENT)
     key, _ = identity.create_key(house, admin, name="nightly scoring", scopes=["credit.score"])
-    newer = _again(lender, "credit-risk")
+    newer = _again(lender, "credit-risk", reference)
     models.activate(house, admin, str(newer), reason="the second version")
     own_name = f"{lender.slug}-scorecard"
-    _again(lender, own_name)
+    _again(lender, own_name, reference)
     done = lender.perform(_submitted(lender, 20))
     waiting, stopped = _submitted(lender, 3), _submitted(lender, 4)
     service.cancel_batch(house, admin, stopped.batch.id)
     (finding, *_) = findings.list_findings(house, admin, PageRequest(), room="credit").items
     jobs = [view.batch.job_id for view in (done, waiting, stopped)]
     assert all(jobs)
+    drifted = report_of(done.batch)
+    assert drifted is not None
     sealed = sealing.seal(house, lender.id)
     verified = checking.check(house, admin)
     verifying = checking.request(house, admin)
@@ -206,7 +214,7 @@ def furnished(lender: Lender) -> Things:
         user=lender.people["viewer"], session=session.session_id, key=key, entry=lender.entries("credit.score")[0].id, model=newer,
         older_model=lender.model_id, own_name=own_name, finding=finding.id, prediction=decided.id, batch=done.batch.id,
         waiting_batch=waiting.batch.id, stopped_batch=stopped.batch.id, job=jobs[0], waiting_job=jobs[1], stopped_job=jobs[2],
-        verification=verified.id, verifying=verifying, sealed=sealed.size,
+        verification=verified.id, verifying=verifying, sealed=sealed.size, drift=drifted,
     )  # fmt: skip
 
 
@@ -216,7 +224,7 @@ def _submitted(lender: Lender, rows: int) -> Any:
     return service.submit_batch(lender.installation, lender.analyst, path, filename=f"loans-{rows}.csv")
 
 
-def _again(lender: Lender, name: str) -> UUID:
+def _again(lender: Lender, name: str, reference: Profile) -> UUID:
     """The same file as a further version."""
     house = lender.installation
     one = models.get(house, lender.admin, str(lender.model_id))
@@ -226,7 +234,7 @@ def _again(lender: Lender, name: str) -> UUID:
     made = models.register(
         house, lender.admin, name=name, kind=one.kind, framework=one.framework, model_type=one.model_type, artifact=house.artifacts.get(lender.sha256),
         features=one.features, target_classes=one.target_classes, metrics=one.metrics, trained_at=one.trained_at, evaluations=[], extra=noted,
-        right="credit.train",
+        right="credit.train", reference=reference,
     )  # fmt: skip
     return made.id
 
@@ -244,7 +252,11 @@ class World:
 
 def world_of(lenders: dict[str, Lender]) -> World:
     ours, theirs = lenders["northwind"], lenders["contoso"]
-    return World(create_app(ours.installation), ours, theirs, furnished(ours), furnished(theirs))
+    with ours.installation.database.read(ours.id) as session:
+        held = reference_of(session, ours.id, ours.model_id)
+    assert held is not None
+    mine, foreign = furnished(ours, held.profile), furnished(theirs, held.profile)
+    return World(create_app(ours.installation), ours, theirs, mine, foreign)
 
 
 BOTH = pytest.mark.parametrize(

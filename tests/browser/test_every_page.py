@@ -12,6 +12,7 @@ import pytest
 from fastapi import APIRouter
 
 from plumbline.credit import service
+from plumbline.credit.service.monitoring import report_of
 from plumbline.kernel import room
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.identity import service as identity
@@ -78,6 +79,7 @@ def samples(desk: Desk) -> dict[str, list[str]]:
         "job_id": [str(v.batch.job_id) for v in (done, failed, waiting)], "which": ["results"], "key_id": [str(_key(desk))],
         "evidence_id": [str(k) for k in (first, row.id, entry.id)], "tree_size": [str(size)],
         "verification_id": [str(verification.id)], "verifying_id": [str(verifying)],
+        "report_id": [str(report_of(done.batch))],
         "token": [identity.once_link(house, lender.admin, lender.people["viewer"])],
     }  # fmt: skip
 

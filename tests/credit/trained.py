@@ -32,6 +32,8 @@ from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs.service import run_inline
 from plumbline.kernel.models import service as models
 from plumbline.kernel.models.artifacts import ArtifactStore, unpack
+from plumbline.kernel.models.profiles import Profile
+from plumbline.kernel.models.service.profiling import reference_of
 from plumbline.kernel.models.tables import Model
 from plumbline.settings import Settings
 from tests.conftest import Firm, Server, SteppingClock
@@ -131,6 +133,7 @@ class World:
 
     lenders: dict[str, Lender]
     model: Model
+    reference: Profile
 
     def opened(self, installation: Installation) -> dict[str, Lender]:
         return {slug: replace(lender, installation=installation) for slug, lender in self.lenders.items()}
@@ -198,8 +201,10 @@ def write_zip(to: Path, tables: dict[str, pl.DataFrame] | None = None) -> Path:
     return to
 
 
-def furnish(installation: Installation, trained: Model | None = None) -> World:
-    """Two organizations with the model in service; trained here unless it is given."""
+def furnish(installation: Installation, given: World | None = None) -> World:
+    """Two organizations with the model in service; trained here unless it is given. The second one's was registered without
+    a reference profile."""
+    trained, reference = (given.model, given.reference) if given else (None, None)
     lenders = {}
     for slug in ("northwind", "contoso"):
         firm = Firm(installation, slug)
@@ -222,11 +227,18 @@ def furnish(installation: Installation, trained: Model | None = None) -> World:
                 installation, analyst, name=trained.name, kind=trained.kind, framework=trained.framework, model_type=trained.model_type,
                 artifact=installation.artifacts.get(trained.extra["sha256"]), features=trained.features, target_classes=trained.target_classes,
                 metrics=trained.metrics, trained_at=analyst.now, evaluations=[], extra=extra, right="credit.train",
+                reference=reference if slug == "northwind" else None,
             )  # fmt: skip
         models.activate(installation, firm.as_role("admin"), str(model.id), reason="the first version")
         lenders[slug] = Lender(installation, firm.id, slug, firm.people, keys, model.id, str(model.extra["sha256"]))
+        if reference is None:
+            with installation.database.read(firm.id) as session:
+                held = reference_of(session, firm.id, model.id)
+            assert held is not None
+            reference = held.profile
     assert trained is not None
-    return World(lenders, trained)
+    assert reference is not None
+    return World(lenders, trained, reference)
 
 
 @cache
@@ -249,13 +261,12 @@ _postgres: dict[int, tuple[str, World]] = {}
 def _postgres_world(server: Server) -> tuple[str, World]:
     """The name of the template database, and what it holds."""
     if id(server) not in _postgres:
-        trained = _sqlite_world().model
         name = f"pl_credit_{os.getpid()}"
         server.execute(f"CREATE DATABASE {name} TEMPLATE {server.template}")
         installation = Installation.open(
             Settings(home=folder(), database_url=server.named(name), artifacts=artifacts()), clock=SteppingClock()
         )
-        world = furnish(installation, trained)
+        world = furnish(installation, _sqlite_world())
         installation.close()
         _postgres[id(server)] = (name, world)
     return _postgres[id(server)]

@@ -19,6 +19,7 @@ from plumbline.kernel.findings import service as findings
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs.service import run_inline
 from plumbline.kernel.models import service as models
+from plumbline.kernel.models.service import drift
 from plumbline.kernel.paging import PageRequest
 
 TRAINING, FILE = 5_000, 400
@@ -53,10 +54,15 @@ class CreditChapter:
         )
         unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
         ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
+        chapter.told(f"  scoring a file of {FILE:,} applicants who have moved")
+        moved = synthetic.generate(FILE, chapter.seed + 2, drift=True)
+        self._file(chapter, moved, moved.tables["application"]["SK_ID_CURR"].to_list(), "branch-coast.zip")
         chapter.told(f"  deciding {A_DAY * chapter.days:,} applications it has not seen")
         self._days(chapter, unseen, ids[: A_DAY * chapter.days])
         chapter.told(f"  scoring a file of {FILE:,}")
-        self._file(chapter, unseen, ids[A_DAY * chapter.days :])
+        self._file(chapter, unseen, ids[A_DAY * chapter.days :], "branch-north.zip")
+        chapter.told("  comparing the single decisions with the training rows")
+        drift.run(house, chapter.person(ANALYST), str(model.id))
 
     def _days(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
         """Applications come in through the days; the analyst looks at what waits, some time later."""
@@ -93,15 +99,15 @@ class CreditChapter:
         )
         findings.resolve(house, chapter.person(ANALYST), oldest.id, note=cause, decision=decision)
 
-    def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
+    def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int], name: str) -> None:
         chapter.clock.move(timedelta(hours=3))
         path = incoming(chapter.installation)
         kept = set(ids)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, frame in unseen.tables.items():
+            for table, frame in unseen.tables.items():
                 mine = frame.filter(frame["SK_ID_CURR"].is_in(kept)) if "SK_ID_CURR" in frame.columns else frame
-                archive.writestr(f"{name}.csv", mine.drop("TARGET", strict=False).write_csv())
-        view = service.submit_batch(chapter.installation, chapter.person(ANALYST), path, filename="branch-north.zip")
+                archive.writestr(f"{table}.csv", mine.drop("TARGET", strict=False).write_csv())
+        view = service.submit_batch(chapter.installation, chapter.person(ANALYST), path, filename=name)
         assert view.batch.job_id is not None
         run_inline(chapter.installation, view.batch.job_id)
 

@@ -6,16 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from plumbline.kernel.database import new_id
 from plumbline.kernel.errors import NotFound
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.models import predictions, repository, service
-from plumbline.kernel.models.service import Evaluated
+from plumbline.kernel.models.service import Evaluated, drift
 from plumbline.kernel.paging import Page, PageRequest
 from tests.conftest import NOW, Firm
-from tests.kernel.models.scale import register
+from tests.kernel.models import drifting
 
 pytestmark = pytest.mark.usefixtures("scale_room")
 SHA = "ab" * 32
@@ -26,7 +27,7 @@ class Twin:
 
     def __init__(self, installation: Installation, firm: Firm) -> None:
         self.org = firm.id
-        model = register(installation, firm.admin, evaluations=[Evaluated("test", 5, metrics={"mae": 0.5})])
+        model = drifting.trained(installation, firm, rows=100, evaluations=[Evaluated("test", 5, metrics={"mae": 0.5})])
         self.model = service.activate(installation, firm.admin, model.id, reason="twin").id
         self.batch, self.prediction = new_id(NOW), new_id(NOW)
         with installation.database.write(firm.id) as session:
@@ -37,6 +38,12 @@ class Twin:
                                    content=None, prediction_result="low", probability=0.5, features=None, ml_model_id=self.model,
                                    batch_id=self.batch, extra={}, created_at=NOW)  # fmt: skip
             self.evaluation = repository.evaluations(session, firm.id, self.model)[0].id
+        drifting.decide(installation, firm, model, drifting.people(3, 2))
+        self.file = drifting.batch(installation, firm, model, drifting.people(5, 3))
+        run = drift.run(installation, firm.admin, self.model, batch_id=self.file)
+        assert run.run_id is not None
+        assert run.comparison is not None
+        self.run, self.profile, self.window = run.run_id, run.comparison.reference.id, run.comparison.window.key
 
 
 def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
@@ -56,6 +63,14 @@ def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
         "evaluations": lambda: repository.evaluations(session, org, of.model),
         "metrics": lambda: [m for m in repository.metrics(session, org, [of.evaluation]).values() if m],
         "history": lambda: repository.history(session, org, [of.model]),
+        "reference": lambda: repository.reference(session, org, of.model),
+        "profile": lambda: repository.profile(session, org, of.profile),
+        "batch_profiles": lambda: repository.batch_profiles(session, org, of.file),
+        "drift_run": lambda: repository.drift_run(session, org, of.run),
+        "drift_run_with": lambda: repository.drift_run_with(session, org, of.model, of.window, of.profile),
+        "drift_runs": lambda: repository.drift_runs(session, org, every, model_id=of.model),
+        "drift_scores": lambda: [s for scores in repository.drift_scores(session, org, [of.run]).values() for s in scores.values()],
+        "singles": lambda: list(predictions.singles(session, org, of.model, NOW, NOW.replace(hour=23))),
         "get": lambda: predictions.get(session, org, of.prediction),
         "page": lambda: predictions.page(session, org, every, batch_id=of.batch),
         "per_day": lambda: predictions.per_day(session, org, batch_id=of.batch),
@@ -83,7 +98,7 @@ BY_NAME = {"version", "live", "newest", "models", "versions", "outlines", "numbe
 
 def test_every_reading_function_is_asked() -> None:
     writing = {"insert_model", "insert_evaluation", "insert_metrics", "retire", "put_in_service", "insert_one", "insert_many", "insert_batch",
-               "update_batch", "record_of", "record_bytes", "check_record", "plain"}  # fmt: skip
+               "update_batch", "record_of", "record_bytes", "check_record", "plain", "insert_profile", "insert_drift_run", "replace_drift_run"}  # fmt: skip
     public = {
         name
         for module in (repository, predictions)
@@ -102,6 +117,10 @@ def test_every_reading_function_is_asked() -> None:
             "batch": UUID(int=0),
             "prediction": UUID(int=0),
             "evaluation": UUID(int=0),
+            "file": UUID(int=0),
+            "run": UUID(int=0),
+            "profile": UUID(int=0),
+            "window": "",
         },
     )
 
@@ -120,18 +139,26 @@ def test_nothing_of_a_twin_is_seen(installation: Installation, firm: Firm, other
         for name, answer in questions(session, firm.id, theirs).items():
             for one in answer if isinstance(answer, list) else [answer] if answer is not None else []:
                 assert name in BY_NAME, name
-                assert getattr(one, "id", mine.model) in (mine.model, mine.batch)
+                assert getattr(one, "id", mine.model) in (mine.model, mine.batch, mine.file)
 
 
 def test_nothing_of_a_twin_is_changed(installation: Installation, firm: Firm, other_firm: Firm) -> None:
-    Twin(installation, firm)
-    theirs = Twin(installation, other_firm)
+    mine, theirs = Twin(installation, firm), Twin(installation, other_firm)
     with installation.database.write(firm.id) as session:
         assert repository.retire(session, firm.id, theirs.model) == 0
         assert repository.put_in_service(session, firm.id, theirs.model, deployed_at=NOW, extra={}) == 0
         assert predictions.update_batch(session, firm.id, theirs.batch, status="failed") == 0
+        one = {"id": new_id(NOW), "organization_id": firm.id, "report_id": mine.run, "drift_type": "psi", "drift_score": 0.0,
+               "threshold": 0.1, "is_drifted": False, "feature_drifts": {}}  # fmt: skip
+        with (
+            pytest.raises(sa.exc.IntegrityError),
+            session.begin_nested(),
+        ):  # it took nothing away, so its own is in the way
+            repository.replace_drift_run(session, firm.id, theirs.run, {"drift_score": 0.9}, [one])
     with pytest.raises(NotFound):
         service.activate(installation, firm.admin, theirs.model, reason="not mine")
     with installation.database.read(other_firm.id) as session:
         assert repository.model(session, other_firm.id, theirs.model).is_active
         assert predictions.get_batch(session, other_firm.id, theirs.batch).status == "pending"
+        assert len(repository.drift_scores(session, other_firm.id, [theirs.run])[theirs.run]) == 3
+        assert repository.drift_run(session, other_firm.id, theirs.run).drift_score != 0.9

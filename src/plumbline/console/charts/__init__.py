@@ -7,6 +7,7 @@ after 4.2.1"), not what kind of chart it is. At most 120 points are sent; aggreg
 
 from __future__ import annotations
 
+from plumbline.console.charts.heat import heat_rows
 from plumbline.console.charts.lines import cost_curve, curve, line_chart, reliability, spark
 from plumbline.console.charts.rectangles import Bar, Step, Waterfall, WaterfallRow, bars, histogram, progress, waterfall
 from plumbline.console.charts.scale import MOST, heat_step, nice_ticks, thin
@@ -20,6 +21,7 @@ __all__ = [
     "bars",
     "cost_curve",
     "curve",
+    "heat_rows",
     "heat_step",
     "histogram",
     "line_chart",

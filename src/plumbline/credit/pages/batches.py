@@ -17,12 +17,15 @@ from plumbline.credit.modelling.policy import DECISIONS, LEVELS
 from plumbline.credit.pages import history, reading
 from plumbline.credit.service import batches as files
 from plumbline.credit.service.batches import BatchView
+from plumbline.credit.service.monitoring import report_of
 from plumbline.kernel.context import Context
-from plumbline.kernel.errors import InvalidInput, NotFound, PlumblineError, TooLarge
+from plumbline.kernel.errors import Corrupt, InvalidInput, NotFound, PlumblineError, TooLarge
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.jobs import service as jobs
+from plumbline.kernel.models import drift_pictures
 from plumbline.kernel.models import service as models
+from plumbline.kernel.models.service import drift_reports
 from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
@@ -97,7 +100,7 @@ def batch_page(request: Request, house: House, visitor: Visitor, batch_id: UUID,
     return views.page(
         request, "credit/batch.html", nav="credit", **rows, running=running, job=_job(view, visitor) if running else None,
         faults=faults, fault_columns=columns, person=next(iter(reading.names(house, visitor, [view.batch.user_id]).values()), ""),
-        may_batch=visitor.may("credit.batch"), may_cancel=_may_cancel(view, visitor), done=_done(house, visitor, view),
+        may_batch=visitor.may("credit.batch"), may_cancel=_may_cancel(view, visitor), done=_done(house, visitor, view), drift=_drift(house, visitor, view),
         events=history.events(house, visitor, [batch_id]), same=view.batch.extra.get("same_as"),
     )  # fmt: skip
 
@@ -168,6 +171,29 @@ def _done(house: Installation, visitor: Context, view: BatchView) -> dict[str, A
         "decisions": _bars(decisions, DECISIONS, {name: text for name, (_, text) in words.DECISIONS.items()}, "decline", scored),
         "spread": _spread(house, visitor, view), "warnings": extra.get("warnings", []), "files": extra["files"], "root": extra["records_root"],
         "mean": extra["mean_probability"],
+    }  # fmt: skip
+
+
+def _drift(house: Installation, visitor: Context, view: BatchView) -> dict[str, Any] | None:
+    """How the file's applications differ from those the version was trained on; ``None`` where that is no business of the
+    reader, or the file was scored by an older program."""
+    told = view.batch.extra.get("drift")
+    if told is None or not visitor.may("models.read"):
+        return None
+    key = report_of(view.batch)
+    if key is None:
+        return {"said": told["said"], "href": ""}
+    kept = drift_reports.get_run(house, visitor, key)
+    try:
+        columns = drift_reports.columns_of(house, kept.run)
+    except Corrupt:  # the report's own page says so
+        columns = []
+    output = next((c for c in columns if c["kind"] == "probability"), None)
+    return {
+        "said": kept.run.extra["said"], "href": f"/models/{kept.model.id}/drift/{kept.run.id}",
+        "chip": drift_pictures.verdict_of(kept.run), "score": drift_pictures.figure(kept.run.drift_score),
+        "worst": drift_pictures.worst_columns(kept.scores["psi"].feature_drifts),
+        "output": drift_pictures.against_reference(output) if output else None,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from plumbline.credit.modelling.policy import DECISIONS, LEVELS
 from plumbline.credit.modelling.scorer import Scored, Scorer
 from plumbline.credit.results import REJECTS, RESULTS, Part, combine, table_of, told_warnings, write_part
 from plumbline.credit.service.batches import folder_of, parts_of
+from plumbline.credit.service.monitoring import Watch
 from plumbline.credit.service.reviews import Concern, open_reviews
 from plumbline.credit.service.training import limits_of
 from plumbline.kernel import canonical, clock
@@ -70,6 +71,7 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
         model = model_rows.model(session, claim.organization_id, batch.ml_model_id)
     scorer: Scorer = models.load(installation, model)
     used = ModelUsed(model.id, model.name, model.version, model.extra["sha256"])
+    watch = Watch.begin(installation, batch, model)
     folder = folder_of(installation, key)
     done = parts_of(batch)
     extra = dict(batch.extra)
@@ -87,6 +89,7 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
             matrix = scorer.transformer.transform({scorer.schema.main.name: chunk.frame}, history)
             scored = scorer.score_matrix(matrix)
             per_row = round((time.perf_counter() - began) * 1000 / max(1, chunk.rows), 6)
+            profile = watch.count(matrix, scored.probability)
             context = claim.context(installation.clock())
             part = Part(f"{chunk.index:05d}-{claim.token}", chunk.rows, chunk.rejected_rows, chunk.warnings)
             small = total <= SMALL
@@ -96,11 +99,12 @@ def _perform(installation: Installation, claim: Claim, key: UUID) -> None:
             extra = {**extra, "parts": [p.to_dict() for p in done], "warnings": _warnings(upload, done)}
             with claim.chunk(chunk.rows, total=total) as session:
                 predictions.insert_many(session, iter(rows), COLUMNS)
+                watch.keep(session, context, chunk.index, profile)
                 predictions.update_batch(session, claim.organization_id, key, extra=extra, num_applications=total)
                 if small:
                     open_reviews(session, context, list(rows.concerns()))
         warnings = _warnings(upload, done)
-    _finish(installation, claim, batch, used, done, {**extra, "warnings": warnings})
+    _finish(installation, claim, watch, used, done, {**extra, "warnings": warnings})
 
 
 def _warnings(upload: Upload, parts: list[Part]) -> list[str]:
@@ -112,9 +116,11 @@ def _results(scorer: Scorer, used: ModelUsed, scored: Scored) -> pl.DataFrame:
 
 
 def _finish(
-    installation: Installation, claim: Claim, batch: Batch, used: ModelUsed, parts: list[Part], extra: dict[str, Any]
+    installation: Installation, claim: Claim, watch: Watch, used: ModelUsed, parts: list[Part], extra: dict[str, Any]
 ) -> None:
-    """Combine the parts and close the batch: the only entry of this act binds every row by the root of their hashes."""
+    """Combine the parts and close the batch: the only entry of this act binds every row by the root of their hashes. The
+    comparison of its inputs with those of training is an act of its own in the same transaction."""
+    batch = watch.batch
     rows, rejected = sum(p.rows for p in parts), sum(p.rejected for p in parts)
     folder = folder_of(installation, batch.id)
     files = combine(folder / "parts", folder, parts)
@@ -140,7 +146,9 @@ def _finish(
         **extra, "files": files, "records_root": root, "rejected": rejected, "scored": rows - rejected, "levels": levels, "decisions": decisions,
         "mean_probability": float(probability.mean()), "histogram": counts.tolist(),
     }  # fmt: skip
+    drifted = watch.compare(rows - rejected)
     with installation.database.write(claim.organization_id) as session:
+        extra["drift"] = watch.close(session, context, drifted)
         predictions.update_batch(
             session, claim.organization_id, batch.id, status="completed", processing_completed_at=now, error_message=None,
             num_applications=rows, results_file_path=f"batches/{batch.id}/{RESULTS}", extra=extra,

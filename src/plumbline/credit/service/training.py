@@ -69,7 +69,9 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     from plumbline.credit.features.transformer import Transformer
     from plumbline.credit.modelling.artifact import members_of
     from plumbline.credit.modelling.champion import Settings
+    from plumbline.credit.modelling.logistic import logistic
     from plumbline.credit.modelling.training import train as fit
+    from plumbline.credit.service import monitoring
 
     context.require("credit.train")
     if schema.target is None:
@@ -92,13 +94,14 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
         reasons=schema.reasons, times=known[schema.time] if schema.time else None, searched=searched,
     )  # fmt: skip
     told("registering")
+    probability = logistic(trained.calibration.apply(trained.tables.raw(matrix.values)))
     members = members_of(trained, transformer=transformer.to_dict(), schema=schema.to_dict())
     return models.register(
         installation, context, name=name or schema.model or "credit-risk", kind="credit", framework="lightgbm", model_type="classification",
         artifact=pack(members),
         features=[{"name": f.name, "dtype": f.kind, "reason": f.reason, "text": f.text} for f in trained.features],
         target_classes=["repaid", "default"], metrics=trained.report.headline, trained_at=context.now,
-        evaluations=_evaluations(trained), right="credit.train",
+        evaluations=_evaluations(trained), right="credit.train", reference=monitoring.reference(matrix, probability),
         extra={
             "schema": schema.name, "source": source, "training": trained.data.to_dict(), "protected_excluded": exclude_protected,
             "threshold": trained.policy.threshold, "policy": trained.policy.to_dict(), "warnings": trained.report.warnings,

@@ -6,7 +6,7 @@ part = Room(
     name="models",
     title="Models",
     tables="plumbline.kernel.models.tables",
-    commands={"models": ("plumbline.kernel.models.cli:models", "Models: list, show, activate, roll back.")},
+    commands={"models": ("plumbline.kernel.models.cli:models", "Models: list, show, activate, roll back, drift.")},
     router="plumbline.kernel.models.api:router",
     pages="plumbline.kernel.models.pages:router",
     templates="plumbline.kernel.models",
@@ -14,5 +14,10 @@ part = Room(
     findings="plumbline.kernel.models.service:triage",
     records="plumbline.kernel.models.records:verify",
     erasable="plumbline.kernel.models.erasing:erasable",
-    rights={"models.read": ("viewer", "analyst", "admin"), "models.activate": ("admin",)},
+    jobs={"models.drift": "plumbline.kernel.models.jobs:drift"},
+    rights={
+        "models.read": ("viewer", "analyst", "admin"),
+        "models.activate": ("admin",),
+        "models.drift": ("analyst", "admin"),
+    },
 )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from plumbline.kernel.faces.http import Caller, House
+from plumbline.kernel.ledger.queries import moment
 from plumbline.kernel.models import service
-from plumbline.kernel.models.tables import Model
+from plumbline.kernel.models.service import drift, drift_reports
+from plumbline.kernel.models.tables import DriftRun, Model
 from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
@@ -175,3 +178,166 @@ def rollback_model(house: House, caller: Caller, name: Name, body: Activation) -
     """Put the version that was live before back; once more goes one further."""
     done = service.rollback(house, caller, name, reason=body.reason, force=body.force)
     return ModelVersion(**ModelVersion.values(done))
+
+
+# --- data drift
+
+_RUN: dict[str, Any] = {
+    "id": "019ab2f5-0a00-7a31-9c1d-0d6a5f3b2c11", "ml_model_id": "019ab2f4-8f00-7a31-9c1d-0d6a5f3b2c11",
+    "reference_id": "019ab2f4-8f01-7a31-9c1d-0d6a5f3b2c11", "batch_id": "019ab2f4-ff00-7a31-9c1d-0d6a5f3b2c11",
+    "window_key": "batch:019ab2f4-ff00-7a31-9c1d-0d6a5f3b2c11", "created_at": "2026-11-24T09:41:00Z", "drift_detected": True,
+    "drift_score": 0.213, "severity": "major", "said": "Major drift of ext_source_2 and 3 more, score 0.213.", "rows": 40000,
+    "reference_rows": 246008, "report_file_path": f"reports/sha256/b4/{_SHA}.html", "report_sha256": _SHA, "json_sha256": _SHA,
+}  # fmt: skip
+
+
+class DriftReportOut(BaseModel):
+    """A window's rows compared with those the version was trained on. `severity` is that of the worst column."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _RUN})
+
+    id: UUID
+    ml_model_id: UUID
+    reference_id: UUID
+    batch_id: UUID | None
+    window_key: str = Field(description="`batch:ID`, or `since/until` of single decisions.")
+    created_at: datetime
+    drift_detected: bool
+    drift_score: float = Field(description="0 to 1: corrected PSI of the significant columns, weighed by importance.")
+    severity: Literal["major", "moderate", "insufficient_data", "stable", "no_data"]
+    said: str
+    rows: int
+    reference_rows: int
+    report_file_path: str
+    report_sha256: str
+    json_sha256: str
+
+    @classmethod
+    def values(cls, run: DriftRun) -> dict[str, Any]:
+        return {name: getattr(run, name) if hasattr(run, name) else run.extra[name] for name in DriftReportOut.model_fields}  # fmt: skip
+
+
+class DriftReportPage(BaseModel):
+    """`next` is the cursor of the following page, null on the last."""
+
+    items: list[DriftReportOut]
+    next: str | None
+    total: str
+
+
+class DriftScoreOut(BaseModel):
+    """One measure over all columns: its largest significant value, and each column's."""
+
+    drift_score: float
+    threshold: float
+    is_drifted: bool
+    feature_drifts: dict[str, Any]
+
+
+class DriftReportDetail(DriftReportOut):
+    """A report with its three scores and all measures of the columns that drifted, worst first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _RUN | {
+        "scores": {"psi": {"drift_score": 0.41, "threshold": 0.1, "is_drifted": True, "feature_drifts": {}}}, "drifted_features": [],
+    }})  # fmt: skip
+
+    scores: dict[Literal["psi", "kl_divergence", "ks_test"], DriftScoreOut]
+    drifted_features: list[dict[str, Any]]
+
+
+class DriftWindow(BaseModel):
+    """What shall be compared: a file, or the single decisions of a span of time; empty: all that it decided one by one."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"since": "2026-11-01", "until": "2026-11-23"}})
+
+    since: str = Field("", max_length=40, pattern=_TEXT, description="This day or time, or later; without a zone UTC.")
+    until: str = Field("", max_length=40, pattern=_TEXT, description="Before this time; a day is held whole.")
+    batch_id: UUID | None = None
+
+
+class DriftRequested(BaseModel):
+    """A job compares the window; there is none where the version was registered without a reference."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {
+        "state": "queued", "job_id": "019ab2f5-0b00-7a31-9c1d-0d6a5f3b2c11", "said": "The inputs of credit-risk@4 are being compared with those of its training.",
+    }})  # fmt: skip
+
+    state: Literal["queued", "no_reference"]
+    job_id: UUID | None
+    said: str
+
+
+class DriftVerification(BaseModel):
+    """Whether every number of a report follows from its counts, and files, rows and profiles are what they were."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"id": _RUN["id"], "sound": True, "faults": []}})
+
+    id: UUID
+    sound: bool
+    faults: list[str]
+
+
+MEDIA = {"html": "text/html; charset=utf-8", "json": "application/json"}
+A_REPORT: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {
+    "text/html": {"schema": {"type": "string"}},
+    "application/json": {"schema": {"type": "object", "description": "`plumbline-drift-report-1`: counts, measures, verdicts."}},
+}}}  # fmt: skip
+
+
+@router.post("/models/{model}/drift", status_code=202)
+def run_model_drift(house: House, caller: Caller, model: Key, body: DriftWindow) -> DriftRequested:
+    """Compare what a version decided with the rows it was trained on: a job, whose report is kept."""
+    job, said = drift.request(house, caller, model, since=moment(body.since, "since"), until=moment(body.until, "until", end=True),
+                              batch_id=body.batch_id)  # fmt: skip
+    return DriftRequested(state="queued" if job else "no_reference", job_id=job, said=said)
+
+
+@router.get("/models/{model}/drift")
+def list_model_drift(
+    house: House, caller: Caller, model: Key, batch_id: UUID | None = None,
+    detected: Annotated[bool | None, Query(description="Only reports that found drift, or only the others.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100, cursor: str | None = None,
+) -> DriftReportPage:  # fmt: skip
+    """Drift reports of a version, newest first."""
+    page = drift_reports.list_runs(
+        house, caller, PageRequest.parse(limit, cursor), model=model, batch_id=batch_id, detected=detected
+    )
+    items = [DriftReportOut(**DriftReportOut.values(run)) for run in page.items]
+    return DriftReportPage(items=items, next=page.next, total=page.total_text)
+
+
+@router.get("/models/{model}/drift/{report_id}")
+def get_model_drift(house: House, caller: Caller, model: Key, report_id: UUID) -> DriftReportDetail:
+    """One drift report."""
+    kept = drift_reports.get_run(house, caller, report_id, model=model)
+    scores = {
+        name: DriftScoreOut(drift_score=s.drift_score, threshold=s.threshold, is_drifted=s.is_drifted, feature_drifts=s.feature_drifts)
+        for name, s in kept.scores.items()
+    }  # fmt: skip
+    return DriftReportDetail(**DriftReportOut.values(kept.run), scores=scores, drifted_features=kept.run.drifted_features)  # type: ignore[arg-type]  # fmt: skip
+
+
+@router.get("/models/{model}/drift/{report_id}/verification")
+def verify_model_drift(house: House, caller: Caller, model: Key, report_id: UUID) -> DriftVerification:
+    """Recompute every number of a drift report from its counts."""
+    found = drift_reports.verify(house, caller, report_id, model=model)
+    return DriftVerification(id=found.run.id, sound=not found.faults, faults=found.faults)
+
+
+@router.get(
+    "/models/{model}/drift/{report_id}/file",
+    response_class=Response,
+    responses=A_REPORT,
+)
+def download_model_drift(
+    house: House, caller: Caller, model: Key, report_id: UUID,
+    form: Annotated[Literal["html", "json"], Query(alias="format", description="`json` holds the counts that every number follows from.")] = "html",
+) -> Response:  # fmt: skip
+    """The stored report: to read, or to recompute."""
+    kept = drift_reports.get_run(house, caller, report_id, model=model)
+    data = drift_reports.file_of(house, kept.run, form)
+    return Response(
+        data,
+        media_type=MEDIA[form],
+        headers={"content-disposition": f'attachment; filename="drift-{report_id}.{form}"'},
+    )

@@ -26,8 +26,8 @@ STYLE = (
     "th:first-child,td:first-child,.w{text-align:left}.b{display:grid;grid-template-columns:20rem 1fr;gap:1.5rem;align-items:start}"
     ".h1{background:#fdf3d8}.h2{background:#f9d9a8}.h3{background:#f0a58f}.major{color:#a3261b;font-weight:600}"
     ".moderate{color:#8a5200;font-weight:600}.r{fill:#b9c4d2}.c{fill:none;stroke:#b3261e;stroke-width:1.5;vector-effect:non-scaling-stroke}"
-    ".k{width:auto;margin:.6rem 0}svg{width:100%;height:9rem;border-bottom:1px solid #8b96a5}a{color:inherit}section{break-inside:avoid}"
-    "@media(max-width:44rem){.b{grid-template-columns:1fr}}@media print{body{margin:0;max-width:none}*{print-color-adjust:exact}}"
+    ".x{overflow-x:auto;min-width:0}.k{width:auto;margin:.6rem 0;overflow-wrap:anywhere}svg{width:100%;height:9rem;border-bottom:1px solid #8b96a5}a{color:inherit}section{break-inside:avoid}"
+    "@media(max-width:44rem){.b{grid-template-columns:minmax(0,1fr)}th,td{padding:.15rem .25rem}td:first-child{overflow-wrap:anywhere}}@media print{body{margin:0;max-width:none}*{print-color-adjust:exact}}"
 )
 POLICY = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
 
@@ -74,8 +74,8 @@ def _heat(features: Sequence[Feature]) -> str:
     return (
         "<h2>Columns</h2><p class=s>Worst first. A cell is tinted from half of what a moderate shift gives, darker from "
         "moderate, darkest from major. Wasserstein is for information. "
-        "In the pictures, bars are the reference and the line is now.</p><table><thead><tr><th>Column<th class=w>Verdict"
-        f"<th>PSI<th>corrected<th>q<th>KL<th>JS<th>KS<th>V<th>Wasserstein<th>missing</thead><tbody>{rows}</table>"
+        "In the pictures, bars are the reference and the line is now.</p><div class=x><table><thead><tr><th>Column<th class=w>Verdict"
+        f"<th>PSI<th>corrected<th>q<th>KL<th>JS<th>KS<th>V<th>Wasserstein<th>missing</thead><tbody>{rows}</table></div>"
     )
 
 

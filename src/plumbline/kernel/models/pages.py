@@ -1,29 +1,37 @@
-"""Console pages of the registry: the inventory, one version, the dialogs that change which one decides."""
+"""Console pages of the registry: the inventory, one version, the dialogs that change which one decides, drift reports."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from base64 import b64encode
+from hashlib import sha256
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
 from plumbline.console import formats, views
 from plumbline.kernel.context import Context
-from plumbline.kernel.errors import Corrupt, PlumblineError
+from plumbline.kernel.errors import Corrupt, InvalidInput, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.queries import moment
 from plumbline.kernel.ledger.tables import AuditEntry
-from plumbline.kernel.models import pictures, service
-from plumbline.kernel.models.service import Detail
+from plumbline.kernel.models import drift_pictures, pictures, service
+from plumbline.kernel.models.service import Detail, drift, drift_reports
 from plumbline.kernel.models.tables import Model
+from plumbline.kernel.paging import PageRequest
 
 router = APIRouter()
 RIGHT = "models.activate"
 SHOWN_FEATURES = 20  # the rest unfolds
+PER_PAGE = 25
+MOST_PICTURES = 4
 DONE = {
     "models.register": "Registered", "models.activate": "Activated", "models.rollback": "Put back", "models.load": "Found damaged",
-    "models.finding_take": "Damage taken on", "models.finding_note": "Note on the damage", "models.finding_resolve": "Damage settled",
+    "models.finding_take": "Finding taken on", "models.finding_note": "Note on the finding", "models.finding_resolve": "Finding settled",
+    "models.drift_request": "Comparison asked for",
 }  # fmt: skip
 Text = Annotated[str, Form()]
 
@@ -38,7 +46,7 @@ def models_page(request: Request, house: House, visitor: Visitor) -> Response:
 @router.get("/models/{model_id}")
 def model_page(request: Request, house: House, visitor: Visitor, model_id: UUID) -> Response:
     found = service.detail(house, visitor, model_id)
-    return views.page(request, "models/model.html", nav="models", **_whole(found, visitor))
+    return views.page(request, "models/model.html", nav="models", **_whole(found, visitor), **_drift(house, visitor, model_id))  # fmt: skip
 
 
 @router.post("/models/{model_id}/activate")
@@ -73,6 +81,7 @@ def _again(request: Request, house: Installation, visitor: Context, model_id: UU
     field = error.where.field if error.where and error.where.field in ("reason",) else ""
     found = {f"{dialog}-{field}" if field else "": f"{error.detail} {error.remedy or ''}".strip()}
     whole = _whole(service.detail(house, visitor, model_id), visitor) | {"found": found, "given": given}
+    whole |= _drift(house, visitor, model_id)
     if views.is_partial(request):
         return views.fragment(request, f"models/_{dialog}.html", status=422, **whole)
     return views.page(request, "models/model.html", nav="models", status=422, **whole)
@@ -95,6 +104,85 @@ def _whole(found: Detail, visitor: Context) -> dict[str, Any]:
         "facts": _facts(model), "history": [_event(e, found.people) for e in found.history], "warnings": model.extra.get("warnings") or [],
         "found": {}, "given": {},
     }  # fmt: skip
+
+
+# --- drift
+
+
+def _drift(house: Installation, visitor: Context, model_id: UUID) -> dict[str, Any]:
+    trail = drift_reports.trail(house, visitor, model_id)
+    return {"reference": trail.reference, "drift_map": drift_pictures.trail_map(trail.runs), "compared": len(trail.runs)}  # fmt: skip
+
+
+@router.get("/models/{model_id}/drift")
+def model_drift_page(request: Request, house: House, visitor: Visitor, model_id: UUID,
+                     cursor: Annotated[str, Query(max_length=64)] = "") -> Response:  # fmt: skip
+    return views.page(request, "models/drift.html", nav="models", **_listed(house, visitor, model_id, cursor))
+
+
+@router.post("/models/{model_id}/drift")
+def run_model_drift_form(request: Request, house: House, visitor: Visitor, model_id: UUID, since: Text = "", until: Text = "") -> Response:  # fmt: skip
+    """Compare the single decisions of a span of time, in the background."""
+    try:
+        job, said = drift.request(
+            house, visitor, model_id, since=moment(since, "since"), until=moment(until, "until", end=True)
+        )
+    except InvalidInput as error:
+        field = error.where.field if error.where and error.where.field in ("since", "until") else "until"
+        whole = _listed(house, visitor, model_id, "") | {
+            "found": {field: f"{error.detail} {error.remedy or ''}".strip()}, "given": {"since": since[:40], "until": until[:40]},
+        }  # fmt: skip
+        return views.page(request, "models/drift.html", nav="models", status=422, **whole)
+    return views.redirect(request, f"/models/{model_id}/drift", flash=said, kind="info" if job else "warn")
+
+
+def _listed(house: Installation, visitor: Context, model_id: UUID, cursor: str) -> dict[str, Any]:
+    model = drift_reports.model_of(house, visitor, model_id)
+    page = drift_reports.list_runs(house, visitor, PageRequest.parse(PER_PAGE, cursor or None), model=model_id)
+    here = f"/models/{model_id}/drift"
+    return _drift(house, visitor, model_id) | {
+        "model": model, "page": page, "may": visitor.may(drift.RIGHT), "verdict_of": drift_pictures.verdict_of, "window_of": drift_pictures.window_of,
+        "figure": drift_pictures.figure, "newest": here if cursor else "", "next": f"{here}?cursor={page.next}" if page.next else "",
+        "found": {}, "given": {},
+    }  # fmt: skip
+
+
+@router.get("/models/{model_id}/drift/{report_id}")
+def drift_report_page(request: Request, house: House, visitor: Visitor, model_id: UUID, report_id: UUID,
+                      check: Literal["", "yes"] = "") -> Response:  # fmt: skip
+    """One report; with ``check`` every number of it is recomputed first."""
+    kept = drift_reports.get_run(house, visitor, report_id, model=model_id)
+    fault, columns = "", []
+    try:
+        columns = drift_reports.columns_of(house, kept.run)
+    except Corrupt as error:  # what the database holds is shown all the same
+        fault = f"{error.detail} {error.remedy or ''}".strip()
+    drawn = [c for c in columns if c["kind"] == "probability"] + [c for c in columns if c["is_drifted"] and c["kind"] != "probability"]  # fmt: skip
+    found = drift_reports.verify(house, visitor, report_id, model=model_id) if check else None
+    return views.page(
+        request, "models/drift_report.html", nav="models", kept=kept, run=kept.run, model=kept.model, columns=columns, fault=fault,
+        verdicts=drift_pictures.VERDICTS, verdict=drift_pictures.verdict_of(kept.run), figure=drift_pictures.figure, window=drift_pictures.window_of(kept.run), shown=SHOWN_FEATURES,
+        pictures=[p for p in map(drift_pictures.against_reference, drawn[:MOST_PICTURES]) if p], checked=found,
+        worst=drift_pictures.worst_columns(kept.scores["psi"].feature_drifts, most=10),
+    )  # fmt: skip
+
+
+@router.get("/models/{model_id}/drift/{report_id}/report")
+def drift_report_file(house: House, visitor: Visitor, model_id: UUID, report_id: UUID,
+                      form: Annotated[Literal["html", "json"], Query(alias="format")] = "html") -> Response:  # fmt: skip
+    """The stored report, under a policy that allows nothing but its own style sheet."""
+    kept = drift_reports.get_run(house, visitor, report_id, model=model_id)
+    data = drift_reports.file_of(house, kept.run, form)
+    if form == "json":
+        return Response(data, media_type="application/json", headers={"Content-Disposition": f'attachment; filename="drift-{report_id}.json"'})  # fmt: skip
+    return Response(data, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _policy(data)})
+
+
+def _policy(page: bytes) -> str:
+    """Of the page's own bytes, whose hash was checked: a stored report keeps the style sheet of its day."""
+    style = re.search(rb"<style>(.*?)</style>", page, re.DOTALL)
+    allowed = f"style-src 'sha256-{b64encode(sha256(style[1]).digest()).decode()}'; " if style else ""
+    return f"default-src 'none'; {allowed}base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def _feature(feature: dict[str, Any], shares: dict[str, float]) -> dict[str, Any]:

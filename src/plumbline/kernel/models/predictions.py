@@ -6,7 +6,7 @@ whole scans, :mod:`plumbline.kernel.models.stored`) are the only ones on the two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -109,6 +109,19 @@ def riskiest(session: Session, organization_id: UUID, batch_id: UUID, result: st
     return list(
         session.scalars(statement.options(*LIGHT).order_by(Prediction.probability.desc(), Prediction.id).limit(most))
     )
+
+
+def singles(
+    session: Session, organization_id: UUID, model_id: UUID, since: datetime, until: datetime
+) -> Iterator[tuple[Any, float]]:
+    """Inputs by name and probability of each decision that a version made one by one, ``since`` ≤ time of the id < ``until``,
+    in their order; inputs are ``None`` where they were erased."""
+    statement = sa.select(Prediction.features, Prediction.probability).where(
+        Prediction.organization_id == organization_id, Prediction.batch_id.is_(None)
+    )
+    statement = _chosen(statement, model_id=model_id, since=since, until=until).order_by(Prediction.id)
+    for row in session.execute(statement, execution_options={"yield_per": 1000}):
+        yield row[0], row[1]
 
 
 # --- counts for pages

@@ -1,4 +1,4 @@
-"""Every query of the registry: versions, evaluations, metrics."""
+"""Every query of the registry: versions, evaluations, metrics, profiles, drift reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from plumbline.kernel.database import WriteSession, changed, one, page, scoped
 from plumbline.kernel.errors import NotFound
 from plumbline.kernel.ledger.tables import AuditEntry
-from plumbline.kernel.models.tables import Evaluation, Metric, Model
+from plumbline.kernel.models.tables import DriftRun, DriftRunScore, Evaluation, Metric, Model, ModelProfile
 from plumbline.kernel.paging import Page, PageRequest
 
 MOST_NAMED = 5_000  # versions an inventory looks at
@@ -194,3 +194,93 @@ def history(session: Session, organization_id: UUID, keys: Sequence[UUID], *, mo
         AuditEntry.resource_type == "model", AuditEntry.resource_id.in_(keys)
     )
     return list(session.scalars(statement.order_by(AuditEntry.id.desc()).limit(most)))
+
+
+# --- profiles and drift
+
+
+def insert_profile(session: WriteSession, **values: Any) -> None:
+    session.execute(sa.insert(ModelProfile), values)
+
+
+def reference(session: Session, organization_id: UUID, model_id: UUID) -> ModelProfile | None:
+    """What a version was trained on; ``None`` for one that was registered without."""
+    statement = scoped(ModelProfile, organization_id).where(
+        ModelProfile.ml_model_id == model_id, ModelProfile.kind == "reference"
+    )
+    return session.scalars(statement).first()
+
+
+def profile(session: Session, organization_id: UUID, key: UUID) -> ModelProfile | None:
+    return session.scalars(scoped(ModelProfile, organization_id).where(ModelProfile.id == key)).first()
+
+
+def batch_profiles(session: Session, organization_id: UUID, batch_id: UUID) -> list[ModelProfile]:
+    """The chunks of a batch, in their order."""
+    statement = scoped(ModelProfile, organization_id).where(ModelProfile.batch_id == batch_id)
+    return list(session.scalars(statement.order_by(ModelProfile.part)))
+
+
+def drift_run(session: Session, organization_id: UUID, key: UUID) -> DriftRun:
+    found = session.scalars(scoped(DriftRun, organization_id).where(DriftRun.id == key)).first()
+    if found is None:
+        raise NotFound(
+            f"There is no drift report '{key}' in this organization.",
+            remedy="List them to see which there are: plumbline models drift list.",
+        )
+    return found
+
+
+def drift_run_with(
+    session: Session, organization_id: UUID, model_id: UUID, window_key: str, reference_id: UUID
+) -> DriftRun | None:
+    statement = scoped(DriftRun, organization_id).where(
+        DriftRun.ml_model_id == model_id, DriftRun.window_key == window_key, DriftRun.reference_id == reference_id
+    )
+    return session.scalars(statement, execution_options={"populate_existing": True}).first()
+
+
+def drift_runs(
+    session: Session, organization_id: UUID, request: PageRequest, *, model_id: UUID | None = None, batch_id: UUID | None = None,
+    detected: bool | None = None,
+) -> Page[DriftRun]:  # fmt: skip
+    statement = scoped(DriftRun, organization_id)
+    if model_id is not None:
+        statement = statement.where(DriftRun.ml_model_id == model_id)
+    if batch_id is not None:
+        statement = statement.where(DriftRun.batch_id == batch_id)
+    if detected is not None:
+        statement = statement.where(DriftRun.drift_detected.is_(sa.true() if detected else sa.false()))
+    return page(session, statement, DriftRun, request)
+
+
+def drift_scores(session: Session, organization_id: UUID, keys: Sequence[UUID]) -> dict[UUID, dict[str, DriftRunScore]]:
+    """Report → its scores by type."""
+    found: dict[UUID, dict[str, DriftRunScore]] = {key: {} for key in keys}
+    if keys:
+        for score in session.scalars(scoped(DriftRunScore, organization_id).where(DriftRunScore.report_id.in_(keys))):
+            found[score.report_id][score.drift_type] = score
+    return found
+
+
+def insert_drift_run(session: WriteSession, values: dict[str, Any], scores: list[dict[str, Any]]) -> None:
+    session.execute(sa.insert(DriftRun), values)
+    session.execute(sa.insert(DriftRunScore), scores)
+
+
+def replace_drift_run(
+    session: WriteSession, organization_id: UUID, key: UUID, values: dict[str, Any], scores: list[dict[str, Any]]
+) -> None:
+    """The same window was compared again and its rows are others by now."""
+    quiet = {"synchronize_session": False}
+    session.execute(
+        sa.update(DriftRun).where(DriftRun.organization_id == organization_id, DriftRun.id == key).values(**values),
+        execution_options=quiet,
+    )
+    session.execute(
+        sa.delete(DriftRunScore).where(
+            DriftRunScore.organization_id == organization_id, DriftRunScore.report_id == key
+        ),
+        execution_options=quiet,
+    )
+    session.execute(sa.insert(DriftRunScore), scores)

@@ -144,3 +144,70 @@ class Prediction(TenantOwned, Table):
     outcome_at: Mapped[datetime | None]
     record_salt: Mapped[bytes | None]
     created_at: Mapped[datetime]
+
+
+class ModelProfile(TenantOwned, Table):
+    """Counts of rows as a version saw them, never changed: its reference, with the grid, or a chunk of a batch on that grid."""
+
+    __tablename__ = "model_profiles"
+    __table_args__ = options(
+        one_of("kind", "reference", "batch"),
+        by_time("model_profiles"),
+        sa.Index("uq_model_profiles_reference", "organization_id", "ml_model_id", unique=True,
+                 sqlite_where=sa.text("kind = 'reference'"), postgresql_where=sa.text("kind = 'reference'")),
+        # a chunk is counted once, however often its batch is resumed
+        sa.Index("uq_model_profiles_batch_id", "batch_id", "part", unique=True, sqlite_where=sa.text("batch_id is not null"),
+                 postgresql_where=sa.text("batch_id is not null")),
+    )  # fmt: skip
+
+    ml_model_id: Mapped[UUID] = mapped_column(sa.ForeignKey("ml_models.id"))
+    kind: Mapped[str]
+    reference_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("model_profiles.id"))
+    batch_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("batch_uploads.id"))
+    part: Mapped[int | None]
+    row_count: Mapped[int]
+    payload: Mapped[Any] = mapped_column(types.Json, nullable=False)
+    sha256: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class DriftRun(TenantOwned, Table):
+    """One comparison of a window's rows with the reference of the version that decided about them."""
+
+    __tablename__ = "data_drift_reports"
+    __table_args__ = options(
+        sa.UniqueConstraint("organization_id", "ml_model_id", "window_key", "reference_id", name="uq_data_drift_reports_window"),
+        by_time("data_drift_reports"),
+        sa.Index("ix_data_drift_reports_ml_model_id", "organization_id", "ml_model_id", "id"),
+        sa.Index("ix_data_drift_reports_batch_id", "batch_id", sqlite_where=sa.text("batch_id is not null"),
+                 postgresql_where=sa.text("batch_id is not null")),
+    )  # fmt: skip
+
+    ml_model_id: Mapped[UUID] = mapped_column(sa.ForeignKey("ml_models.id"))
+    reference_id: Mapped[UUID] = mapped_column(sa.ForeignKey("model_profiles.id"))
+    batch_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("batch_uploads.id"))
+    window_key: Mapped[str]
+    created_at: Mapped[datetime]
+    drift_detected: Mapped[bool]
+    drift_score: Mapped[float]
+    drifted_features: Mapped[Any] = mapped_column(types.Json, nullable=False)
+    report_file_path: Mapped[str]
+    extra: Mapped[Any] = mapped_column("metadata", types.Json, nullable=False)
+
+
+class DriftRunScore(TenantOwned, Table):
+    """One of the three measures of a comparison, over all its columns."""
+
+    __tablename__ = "data_drift_scores"
+    __table_args__ = options(
+        sa.UniqueConstraint("report_id", "drift_type"),
+        one_of("drift_type", "psi", "kl_divergence", "ks_test"),
+        by_time("data_drift_scores"),
+    )
+
+    report_id: Mapped[UUID] = mapped_column(sa.ForeignKey("data_drift_reports.id"))
+    drift_type: Mapped[str]
+    drift_score: Mapped[float]
+    threshold: Mapped[float]
+    is_drifted: Mapped[bool]
+    feature_drifts: Mapped[Any] = mapped_column(types.Json, nullable=False)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -25,6 +25,9 @@ from plumbline.kernel.models.artifacts import unpack
 from plumbline.kernel.models.service.scorers import ROOM, fingerprint, kinds
 from plumbline.kernel.models.tables import Evaluation, Model
 from plumbline.kernel.paging import Page, PageRequest
+
+if TYPE_CHECKING:
+    from plumbline.kernel.models.profiles import Profile
 
 ACTIVATE = "models.activate"
 _TRIES = 20
@@ -89,7 +92,8 @@ class Detail:
 
 def register(installation: Installation, context: Context, *, name: str, kind: str, framework: str, model_type: str, artifact: bytes,
              features: list[dict[str, Any]], target_classes: Any, metrics: dict[str, float], trained_at: datetime,
-             evaluations: Sequence[Evaluated], extra: dict[str, Any], version: str | None = None, right: str) -> Model:  # fmt: skip
+             evaluations: Sequence[Evaluated], extra: dict[str, Any], version: str | None = None, right: str,
+             reference: Profile | None = None, noted: dict[str, Any] | None = None) -> Model:  # fmt: skip
     """Keep a trained model as a new version, not live.
 
     The file is stored first: it is addressed by its content, so one that no row refers to does no harm.
@@ -97,6 +101,8 @@ def register(installation: Installation, context: Context, *, name: str, kind: s
     :param features: ``[{name, dtype, …}]`` in the order of the model's inputs.
     :param version: default: the next whole number of this name.
     :param right: what the caller must hold; the room that trains says which.
+    :param noted: what else the audit entry says.
+    :param reference: the training rows as the version sees them; without it the drift of its inputs is unknown.
     :raises InvalidInput: an empty name, a kind no room knows, a figure that is not finite, a file that may hold code.
     :raises Conflict: the version is there already.
     """
@@ -119,7 +125,13 @@ def register(installation: Installation, context: Context, *, name: str, kind: s
         row["version"] = _insert(act.session, context, row, version)
         for one in evaluations:
             insert_evaluation(act.session, context, row["id"], one)
-        act.done(row["id"], new={"name": name, "version": row["version"], "sha256": sha256})
+        if reference is not None:
+            # NumPy and Arrow are loaded only where something was counted
+            from plumbline.kernel.models.service.profiling import store_reference
+
+            store_reference(act.session, context, row["id"], reference)
+            act.done(reference_sha256=reference.sha256)
+        act.done(row["id"], new={"name": name, "version": row["version"], "sha256": sha256}, **(noted or {}))
         return repository.model(act.session, context.organization_id, row["id"])
 
 
