@@ -42,6 +42,11 @@ OPERATIONS = {
     "run_model_drift": "POST /api/v1/models/{model}/drift", "list_model_drift": "GET /api/v1/models/{model}/drift",
     "get_model_drift": "GET /api/v1/models/{model}/drift/{report_id}", "verify_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/verification",
     "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
+    "list_credit_notices": "GET /api/v1/credit/notices", "get_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice",
+    "print_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice.html",
+    "issue_credit_notice": "POST /api/v1/credit/predictions/{prediction_id}/notice",
+    "request_credit_review": "POST /api/v1/credit/predictions/{prediction_id}/review",
+    "override_credit_decision": "POST /api/v1/credit/predictions/{prediction_id}/override",
     "try_credit_changes": "POST /api/v1/credit/what-if",
     "find_credit_counterfactuals": "GET /api/v1/credit/predictions/{prediction_id}/counterfactual",
     "get_ledger": "GET /api/v1/ledger", "seal_ledger": "POST /api/v1/ledger/seal", "list_checkpoints": "GET /api/v1/ledger/checkpoints",
@@ -138,6 +143,8 @@ def test_every_success_has_a_form_or_is_empty(document: dict[str, Any]) -> None:
             assert label.split(" ")[1] in TEXTS, label
         elif label.endswith("/{which}"):
             assert set(answer["content"]) == {"text/csv", "application/vnd.apache.parquet"}
+        elif label.endswith("/notice.html"):
+            assert set(answer["content"]) == {"text/html"}
         elif label.endswith("/{report_id}/file"):
             assert set(answer["content"]) == {"text/html", JSON}
         else:
@@ -206,6 +213,9 @@ def test_examples_can_be_sent_as_they_stand(world: World, caller: Program, docum
         "activate_model": ("POST", f"/api/v1/models/{things.older_model}/activate", 200),
         "rollback_model": ("POST", "/api/v1/models/credit-risk/rollback", 200),
         "try_credit_changes": ("POST", "/api/v1/credit/what-if", 200),
+        "issue_credit_notice": ("POST", f"/api/v1/credit/predictions/{things.prediction}/notice", 409),  # nobody has decided about it yet
+        "request_credit_review": ("POST", f"/api/v1/credit/predictions/{things.prediction}/review", 200),
+        "override_credit_decision": ("POST", f"/api/v1/credit/predictions/{things.prediction}/override", 200),
         "run_model_drift": ("POST", f"/api/v1/models/{things.model}/drift", 202),
         "verify_ledger": ("POST", "/api/v1/ledger/verifications", 202), "erase_from_ledger": ("POST", "/api/v1/ledger/erasures", 200),
         "prune_ledger": ("POST", "/api/v1/ledger/retention", 200),

@@ -123,6 +123,9 @@ class Things:
 
 
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/credit/predictions/{prediction_id}/notice": {"channel": "letter"},
+    "POST /api/v1/credit/predictions/{prediction_id}/review": {"through": "email"},
+    "POST /api/v1/credit/predictions/{prediction_id}/override": {"decision": "approve", "cause": "The payslip shows a second income."},
     "POST /api/v1/users": {"username": "somebody.new", "email": "somebody@northwind.example"},
     "PATCH /api/v1/users/{user_id}": {"full_name": "Changed"},
     "POST /api/v1/me/password": {"current": PASSWORD, "new": "another fine password"},
@@ -136,6 +139,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/ledger/retention": {"retention_days": 365, "dry_run": True},
 }  # fmt: skip
 FORMS: dict[str, dict[str, Any]] = {
+    "POST /credit/decisions/{prediction_id}/notice": {"channel": "letter"},
+    "POST /credit/decisions/{prediction_id}/request-review": {"through": "email"},
+    "POST /credit/decisions/{prediction_id}/override": {"final": "approve", "cause": "The payslip shows a second income."},
     "POST /settings/users/{user_id}": {"full_name": "Changed", "role": "viewer"},
     "POST /settings/users/{user_id}/activity": {"active": "no"},
     "POST /models/{model_id}/activate": {"reason": "Lower cost on the new cohort"},

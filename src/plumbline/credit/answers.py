@@ -30,3 +30,20 @@ def batch_facts(view: BatchView) -> dict[str, Any]:
         "results": b.results_file_path, "same_as": b.extra.get("same_as"),
         "summary": {k: b.extra[k] for k in SUMMARY if k in b.extra},
     }  # fmt: skip
+
+
+def notice_facts(n: Any) -> dict[str, Any]:
+    """A notice's fields; the document itself is told apart."""
+    return {
+        "id": n.id, "prediction_id": n.prediction_id, "jurisdiction": n.jurisdiction, "state": n.state, "due_at": n.due_at,
+        "issued_at": n.issued_at, "channel": n.channel, "cause": n.cause, "reasons": n.reasons or [], "document_sha256": n.document_sha256,
+    }  # fmt: skip
+
+
+def review_facts(r: Any) -> dict[str, Any]:
+    """A review's fields, without its notes."""
+    return {
+        "id": r.id, "prediction_id": r.prediction_id, "state": r.state, "due_at": r.due_at, "final_decision": r.final_decision,
+        "cause": r.cause, "proposed_decision": r.proposed_decision, "requested_at": r.requested_at, "requested_through": r.requested_through,
+        "closed_at": r.closed_at,
+    }  # fmt: skip

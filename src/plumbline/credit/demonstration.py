@@ -11,12 +11,14 @@ import numpy as np
 
 from plumbline.credit import service, synthetic
 from plumbline.credit.intake.schema import Schema
+from plumbline.credit.service import creditors, notices
 from plumbline.credit.service.batches import incoming
 from plumbline.credit.service.training import limits_of
 from plumbline.demonstration import Chapter
 from plumbline.kernel.context import Context
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.jobs.queue import enqueue
 from plumbline.kernel.jobs.service import run_inline
 from plumbline.kernel.models import service as models
 from plumbline.kernel.models.service import drift
@@ -25,6 +27,12 @@ from plumbline.kernel.paging import PageRequest
 TRAINING, FILE = 5_000, 400
 A_DAY = 6
 ANALYST, ADMIN = "imke.brandt", "mara.voss"
+CREDITOR: dict[str, str | int | None] = {
+    "jurisdiction": "eu_gdpr22_ccd", "days": 10, "address": "Speicherstadt 1, 20457 Hamburg", "contact": "credit@example.org",
+    "authority": "Data protection authority, Example Street 2, 20095 Hamburg", "bureau": "Example Bureau",
+    "bureau_address": "Example Street 3, 65189 Wiesbaden",
+}  # fmt: skip
+"""Whose notices they are; a clock of ten days, so that a history of two weeks has overdue ones."""
 
 
 @dataclass
@@ -52,6 +60,7 @@ class CreditChapter:
         models.activate(
             house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed."
         )
+        creditors.change(house, chapter.person(ADMIN), **CREDITOR)
         unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
         ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
         chapter.told(f"  scoring a file of {FILE:,} applicants who have moved")
@@ -77,6 +86,9 @@ class CreditChapter:
             service.score(chapter.installation, chapter.person(ANALYST), synthetic.to_application_json(unseen, key))
             if rng.random() < 0.55:
                 self._review_oldest(chapter, rng)
+            if rng.random() < 0.12:
+                self._notice(chapter)
+        _watched(chapter)
 
     def _review_oldest(self, chapter: Chapter, rng: np.random.Generator) -> None:
         house, clock = chapter.installation, chapter.clock
@@ -97,7 +109,19 @@ class CreditChapter:
             if decision == "decline"
             else "Stable income shown by three pay slips."
         )
-        findings.resolve(house, chapter.person(ANALYST), oldest.id, note=cause, decision=decision)
+        settled = findings.resolve(house, chapter.person(ANALYST), oldest.id, note=cause, decision=decision)
+        if settled.state != "resolved":  # it turns the model's decision: a second person looks
+            clock.move(timedelta(minutes=12))
+            note = "I looked at the papers and agree."
+            findings.resolve(house, chapter.person(ADMIN), oldest.id, note=note, decision=decision)
+
+    def _notice(self, chapter: Chapter) -> None:
+        """The newest decline is told; the earlier ones wait, and some of them for too long."""
+        house = chapter.installation
+        due = notices.list_notices(house, chapter.person(ANALYST), PageRequest(limit=1), state="open").items
+        if due:
+            chapter.clock.move(timedelta(minutes=4))
+            notices.issue(house, chapter.person(ANALYST), due[0].prediction_id, channel="letter")
 
     def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int], name: str) -> None:
         chapter.clock.move(timedelta(hours=3))
@@ -159,6 +183,14 @@ class CreditChapter:
             ["application", "PD", "level", "decision", "reasons"],
             [[r["application"], f"{r['probability']:.2%}", r["level"], r["decision"], ", ".join(r["reasons"])] for r in told["rows"]], right=("PD",),
         )  # fmt: skip
+
+
+def _watched(chapter: Chapter) -> None:
+    """The daily watch over notices, as the worker runs it."""
+    context = chapter.person(ADMIN)
+    with chapter.installation.database.write(chapter.organization_id) as session:
+        job = enqueue(session, context, "credit.notices", {})
+    run_inline(chapter.installation, job)
 
 
 def _plain(prediction: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from plumbline.credit.decision import explanation, inputs
 from plumbline.credit.features.matrix import FeatureInfo
 from plumbline.credit.intake.schema import Column, Schema
 from plumbline.credit.modelling.scorer import Scorer
-from plumbline.credit.service import DecisionView
+from plumbline.credit.service import DecisionView, notices
 from plumbline.credit.service.decisions import differing, stored_input
 from plumbline.kernel.context import Context
 from plumbline.kernel.dossier.telling import Reason, Replay, Table, Told
@@ -51,6 +51,7 @@ def tell(installation: Installation, context: Context, prediction_id: UUID) -> T
     """The hook of the room (:attr:`plumbline.kernel.room.Room.dossiers`)."""
     view = service.decision_of(installation, context, prediction_id)
     p, review = view.prediction, view.review
+    notice = notices.view_of(installation, context, view)
     batch = service.batch_of(installation, context, p.batch_id).batch if p.batch_id else None
     again = _again(installation, context, view)
     explained = p.explanation if p.explanation and "contributions" in p.explanation else again.explained
@@ -75,7 +76,7 @@ def tell(installation: Installation, context: Context, prediction_id: UUID) -> T
     erased = p.content is None
     return Told(
         title="Credit decision", subject="An application whose number was erased" if erased else f"Application {p.subject_id}", outcome=outcome,
-        kind=kind, summary=_summary(view), made_at=p.created_at, facts=tuple(_facts(view, batch, names)),
+        kind=kind, summary=_summary(view), made_at=p.created_at, facts=(*_facts(view, batch, names), *_sent(notice)),
         because=_because(reasons, explained is not None, erased), reasons=reasons, used=_used(found, explained, given, again.features),
         given=_given(again.tables, again.schema), input=again.tables or predictions.plain(p.content),
         output={
@@ -84,10 +85,16 @@ def tell(installation: Installation, context: Context, prediction_id: UUID) -> T
             "inputs": predictions.plain(given), "review": None if review is None else {
                 "state": review.state, "final_decision": review.final_decision, "note": review.note, "cause": review.cause,
                 "owner_id": str(review.owner_id) if review.owner_id else None,
+                "requested_at": review.requested_at.isoformat() if review.requested_at else None, "request": review.request,
+            },
+            "notice": None if notice.notice is None else {
+                "state": notice.state, "jurisdiction": notice.jurisdiction, "due_at": notice.notice.due_at.isoformat(),
+                "issued_at": notice.notice.issued_at.isoformat() if notice.notice.issued_at else None, "channel": notice.notice.channel,
+                "cause": notice.notice.cause, "document_sha256": notice.notice.document_sha256, "document": predictions.plain(notice.notice.document),
             },
         },
         replay=again.replay, limits=tuple(_limits(view, batch, again)), wording=lambda a, details, new: words.act(a, dict(details), dict(new)),
-        about=tuple(key for key in (review.id if review else None, p.batch_id) if key),
+        about=tuple(key for key in (review.id if review else None, notice.notice.id if notice.notice else None, p.batch_id) if key),
     )  # fmt: skip
 
 
@@ -176,9 +183,26 @@ def _facts(view: DecisionView, batch: Batch | None, names: Mapping[UUID, str]) -
             told.append(("Decided in the end", {"approve": "Approved", "decline": "Declined"}[review.final_decision]))
         if review.cause:
             told.append(("Cause", review.cause))
+        if review.requested_at:
+            told.append(("Review asked for by the applicant", formats.when(review.requested_at)))
     if p.outcome is not None:
         told.append(("What became of it", f"{p.outcome}, known since {formats.day(p.outcome_at)}"))
     return told
+
+
+def _sent(view: notices.NoticeView) -> list[tuple[str, str]]:
+    """What became of the notice to the applicant."""
+    if view.due_at is None:
+        return []
+    kept = view.notice
+    word = words.NOTICES[view.state][1]
+    if kept is None or kept.issued_at is None:
+        return [
+            ("Notice to the applicant", f"{word}, until {formats.when(view.due_at)}" if view.state == "open" else word)
+        ]
+    told = f"{word} {formats.when(kept.issued_at)}. {words.CHANNELS.get(kept.channel or '', '')}, due until {formats.when(kept.due_at)}"
+    found = [("Notice to the applicant", told), ("Hash of the notice", kept.document_sha256 or "")]
+    return [*found, ("Late because", kept.cause)] if kept.cause else found
 
 
 def _because(reasons: Sequence[Reason], explained: bool, erased: bool) -> str:

@@ -20,6 +20,26 @@ BATCHES = {
     "completed": ("ok", "Completed"),
     "failed": ("bad", "Failed"),
 }
+NOTICES = {
+    "none": ("", "None due"),
+    "open": ("warn", "Due"),
+    "issued": ("ok", "Issued"),
+    "late": ("bad", "Issued late"),
+    "withdrawn": ("", "Withdrawn"),
+}
+CHANNELS = {
+    "letter": "By letter",
+    "email": "By e-mail",
+    "portal": "In the portal",
+    "branch": "Handed over at the branch",
+}
+THROUGH = {
+    "letter": "By letter",
+    "email": "By e-mail",
+    "portal": "In the portal",
+    "branch": "At the branch",
+    "phone": "By telephone",
+}
 NARROW = 14
 MEANINGLESS = ("", "amount", "ratio")
 """Units that say nothing a reader does not see."""
@@ -104,6 +124,28 @@ def act(action: str, details: dict[str, Any], new: dict[str, Any]) -> tuple[str,
         case "credit.review.resolve":
             final = {"approve": "Approved.", "decline": "Declined."}.get(str(new.get("final_decision")), "")
             return "Review resolved", f"{final} “{new.get('cause', '')}”".strip()
+        case "credit.review.override":
+            final = {"approve": "Approved.", "decline": "Declined."}.get(str(new.get("final_decision")), "")
+            return "Decided by a person", f"{final} “{new.get('cause', '')}”".strip()
+        case "credit.review.propose":
+            final = {"approve": "To be approved.", "decline": "To be declined."}.get(
+                str(new.get("proposed_decision")), ""
+            )
+            return "Override proposed", f"{final} A second person has to confirm. “{new.get('cause', '')}”"
+        case "credit.review.request":
+            said = f" “{new['words']}”" if new.get("words") else ""
+            return "Review asked for by the applicant", f"{THROUGH.get(str(new.get('through')), '')}.{said}"
+        case "credit.notice.issue":
+            if details.get("repeated"):
+                return "Notice asked for again", "The same document was given."
+            sent = CHANNELS.get(str(new.get("channel")), "")
+            if new.get("state") == "late":
+                return "Notice issued late", f"{sent}. “{details.get('cause', '')}”"
+            return "Notice issued", f"{sent}, with {formats.plural(len(details.get('reasons', [])), 'reason')}."
+        case "credit.notice.take":
+            return "Notice taken", ""
+        case "credit.notice.note":
+            return "Note on the notice added", f"“{new.get('note', '')}”"
         case "credit.batch.submit":
             return "File received", str(new.get("filename", ""))
         case "credit.batch.score":

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from plumbline.credit.api import scoring, whatif
+from plumbline.credit.api import notices, scoring, whatif
 
 router = APIRouter(prefix="/credit")
-for part in (scoring, whatif):
+for part in (scoring, whatif, notices):
     router.include_router(part.router)

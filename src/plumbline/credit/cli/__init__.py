@@ -5,6 +5,7 @@ from plumbline.credit.cli import (  # noqa: F401 - they register their commands
     comparing,
     decisions,
     development,
+    notices,
     sql,
     whatif,
 )

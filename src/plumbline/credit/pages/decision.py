@@ -13,6 +13,7 @@ from plumbline.console import formats, views
 from plumbline.credit import service, why, words
 from plumbline.credit.intake.schema import Schema
 from plumbline.credit.pages import history, reading
+from plumbline.credit.pages.notice_card import Forms, card_of
 from plumbline.credit.service import DecisionView, triage
 from plumbline.credit.tables import Review
 from plumbline.kernel.context import Context
@@ -40,7 +41,7 @@ class Given:
 
 @router.get("/credit/decisions/{prediction_id}", name="credit_decision_page")
 def decision_page(request: Request, house: House, visitor: Visitor, prediction_id: UUID) -> Response:
-    return _page(request, house, visitor, prediction_id)
+    return page_of(request, house, visitor, prediction_id)
 
 
 @router.get("/credit/decisions/{prediction_id}/why")
@@ -89,7 +90,7 @@ def note_review(request: Request, house: House, visitor: Visitor, prediction_id:
                 given={"note": note},
                 view=_view(house, visitor, prediction_id),
             )
-        return _page(request, house, visitor, prediction_id, status=422, note=(found, {"note": note}))
+        return page_of(request, house, visitor, prediction_id, status=422, note=(found, {"note": note}))
     return views.redirect(request, f"/credit/decisions/{prediction_id}", flash="The note stands with the review.")
 
 
@@ -116,13 +117,18 @@ def resolve_review(
             return views.fragment(
                 request, "credit/_resolve.html", status=422, found=found, given=given, view=view, words=words
             )
-        return _page(request, house, visitor, prediction_id, status=422, resolve=(found, given))
-    word = words.DECISIONS[final][1].lower()
+        return page_of(request, house, visitor, prediction_id, status=422, resolve=(found, given))
     return views.redirect(
-        request,
-        f"/credit/decisions/{prediction_id}",
-        flash=f"The review is resolved: {word}. The cause stands in the ledger.",
+        request, f"/credit/decisions/{prediction_id}", flash=said_of(_review_of(house, visitor, prediction_id))
     )
+
+
+def said_of(review: Review) -> str:
+    """What a person's decision came to: final, or proposed for a second person."""
+    if review.state != "resolved":
+        return "Your decision is proposed. A second person has to confirm it."
+    word = words.DECISIONS[review.final_decision][1].lower() if review.final_decision else "without a final decision"
+    return f"The review is resolved: {word}. The cause stands in the ledger."
 
 
 MIN_CAUSE = 10
@@ -142,8 +148,9 @@ def _review_of(house: Installation, visitor: Context, prediction_id: UUID) -> Re
 _Form = tuple[dict[str, str], dict[str, str]]
 
 
-def _page(request: Request, house: Installation, visitor: Context, prediction_id: UUID, *, status: int = 200, note: _Form = ({}, {}),
-          resolve: _Form = ({}, {})) -> Response:  # fmt: skip
+def page_of(request: Request, house: Installation, visitor: Context, prediction_id: UUID, *, status: int = 200, note: _Form = ({}, {}),
+            resolve: _Form = ({}, {}), forms: Forms | None = None) -> Response:  # fmt: skip
+    """The whole page; with faults the dialogs that were sent open again."""
     view = service.decision_of(house, visitor, prediction_id)
     p, review = view.prediction, view.review
     known = reading.known(house, view.model)
@@ -151,16 +158,23 @@ def _page(request: Request, house: Installation, visitor: Context, prediction_id
     inline = batch is None or (batch.batch.num_applications or 0) <= reading.INLINE
     scale = why.scale_of(view.model.extra)
     low, counts = reading.recent_scores(house, visitor, scale)
-    subjects = [p.id, *([review.id] if review else []), *([p.batch_id] if p.batch_id else [])]
+    card = card_of(house, visitor, view, forms or Forms())
+    kept = card["notice"].notice
+    subjects = [
+        p.id,
+        *([review.id] if review else []),
+        *([kept.id] if kept else []),
+        *([p.batch_id] if p.batch_id else []),
+    ]
     return views.page(
         request, "credit/decision.html", nav="credit", status=status, view=view, p=p, review=review, batch=batch, words=words, known=known,
         explained=_explained(house, visitor, view, known) if inline else None, low=low, counts=counts, width=reading.WIDTH, cut=why.cut_off(scale, p.extra["threshold"]),
         rank=_rank(low, counts, p.extra["points"]), flags=[words.flag(f, known.features) for f in p.extra["flags"]],
         given=_given(p.content, known.schema) if p.batch_id is None else [], before=_before(house, visitor, view, known),
-        events=history.events(house, visitor, subjects), owner=reading.names(house, visitor, [review.owner_id]) if review else {},
+        events=history.events(house, visitor, subjects), owner=reading.names(house, visitor, [review.owner_id, review.proposed_by]) if review else {},
         may_review=visitor.may("credit.approve") and review is not None and review.state != "resolved", me=visitor.user_id, now=visitor.now,
         may_audit=visitor.may("audit.read"), proof=proofs.card_of(house, visitor, p.id) if batch is None and visitor.may("audit.read") else None,
-        may_dossier=visitor.may("dossier.make"), note=note, resolve=resolve,
+        may_dossier=visitor.may("dossier.make"), note=note, resolve=resolve, **card,
     )  # fmt: skip
 
 

@@ -20,8 +20,9 @@ from plumbline.credit.service.decisions import (
     replay,
     score,
 )
+from plumbline.credit.service.desk import triage
 from plumbline.credit.service.proposals import propose_schema
-from plumbline.credit.service.reviews import open_reviews, triage
+from plumbline.credit.service.reviews import open_reviews, override, request_review
 from plumbline.credit.service.training import Checked, check_files, train
 
 __all__ = [
@@ -36,10 +37,12 @@ __all__ = [
     "list_batches",
     "list_decisions",
     "open_reviews",
+    "override",
     "perform_batch",
     "propose_schema",
     "receive_batch",
     "replay",
+    "request_review",
     "resume_batch",
     "rows_of",
     "score",
