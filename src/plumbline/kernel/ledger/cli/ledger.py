@@ -61,14 +61,10 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 def seal(context: typer.Context, as_json: Json = False) -> None:
     """Seal what waits now, and send the checkpoint to stores and witnesses."""
     from plumbline.kernel.ledger.service import delivering, sealing
-    from plumbline.kernel.ledger.service.acts import Act
 
     called = invocation(context)
-    organization_id = called.context.organization_id
-    with Act(called.installation.database, called.context, "ledger.seal", "ledger", right="ledger.seal"):
-        pass  # the entry goes into the tree that it asks for
-    done = sealing.seal(called.installation, organization_id)
-    sent = delivering.deliver(called.installation, organization_id)
+    done = sealing.seal_now(called.installation, called.context)
+    sent = delivering.deliver(called.installation, called.context.organization_id)
     if as_json:
         print_json(
             {
