@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from plumbline.kernel.database import Database
@@ -17,9 +18,11 @@ from plumbline.kernel.jobs.worker import all_handlers, all_schedules, ensure_sch
 from plumbline.kernel.ledger import keys, queries
 from plumbline.kernel.ledger.repository.trees import Trees
 from plumbline.kernel.ledger.service import Act, checking, sealing, standing
+from plumbline.kernel.ledger.tables import Verification
 from plumbline.kernel.lifecycle import health
 from plumbline.kernel.paging import PageRequest
 from tests.conftest import Firm, SteppingClock
+from tests.kernel.ledger.tampering import owning
 
 
 def entries(firm: Firm, action: str = "") -> list[str]:
@@ -45,6 +48,13 @@ def act(firm: Firm, clock: SteppingClock) -> None:
     clock.now += timedelta(seconds=30)
     with Act(firm.installation.database, replace(firm.admin, now=clock()), "thing.done", "thing") as done:
         done.done(note="é")
+
+
+def checked(firm: Firm) -> Verification:
+    """The newest verification."""
+    found = standing.standing(firm.installation, firm.admin).verified
+    assert found is not None
+    return found
 
 
 def test_every_organization_is_sealed_each_minute_and_verified(firm: Firm) -> None:
@@ -138,6 +148,25 @@ def test_a_verification_is_one_entry_and_one_row(firm: Firm, clock: SteppingCloc
     assert newest is not None
     assert (newest.from_size, newest.decisions) == (row.to_size, None)
     assert newest.sound
+
+
+@pytest.mark.parametrize("edit", ["note = 'other'", "note = replace(note, 'plumbline.local', 'elsewhere.local')"])
+def test_a_daily_verification_whose_checkpoint_was_edited_reads_everything_and_finds_it(
+    firm: Firm, clock: SteppingClock, database_url: str, edit: str
+) -> None:
+    act(firm, clock)
+    run(firm, "ledger.seal")
+    assert run(firm, "ledger.verify.whole") is None
+    size = checked(firm).to_size
+    act(firm, clock)
+    run(firm, "ledger.seal")
+    with owning(database_url, firm.id) as owner:
+        owner.run(f"UPDATE ledger_checkpoints SET {edit} WHERE organization_id = ? AND tree_size = ?", owner.key, size)
+    assert run(firm, "ledger.verify") is None
+    found = checked(firm)
+    assert (found.from_size, found.entries) == (0, found.to_size)
+    assert found.to_size > size
+    assert [(f["kind"], f["tree_size"]) for f in found.findings] == [("signature", size)]
 
 
 def test_who_asks_gets_one_job_at_a_time(firm: Firm) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from plumbline.kernel.database import Database
 from plumbline.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from plumbline.kernel.ledger import entry, keys, note, proof, queries
 from plumbline.kernel.ledger.repository.trees import Trees
-from plumbline.kernel.ledger.service import Act, proving, pruning, sealing, verifying
+from plumbline.kernel.ledger.service import Act, erasing, proving, pruning, sealing, verifying
 from plumbline.kernel.paging import PageRequest
 from tests.conftest import Firm, SteppingClock
 
@@ -27,6 +28,26 @@ def history(firm: Firm, clock: SteppingClock, days: int, each: int = 3) -> None:
                 act.done(number=number)
         sealing.seal(firm.installation, firm.id)
         clock.now += timedelta(days=1)
+
+
+def test_an_erasure_says_which_archives_it_cannot_reach(firm: Firm, clock: SteppingClock) -> None:
+    history(firm, clock, 10)
+    wanted: list[dict[str, Any]] = [{"subject": "100001"}, {"person": firm.people["analyst"]}]
+    assert [erasing.plan(firm.installation, firm.admin, **whom).kept for whom in wanted] == [(), ()]
+    archives = []
+    for days in (8, 4):
+        done = pruning.prune(firm.installation, replace(firm.admin, now=clock()), retention_days=days)
+        assert done.archive is not None
+        archives.append(done.archive)
+    for whom in wanted:
+        kept = erasing.plan(firm.installation, firm.admin, **whom).kept
+        assert [archive in text for archive, text in zip(archives, kept, strict=True)] == [True, True]
+        assert all("was not searched" in text for text in kept)
+    admin = replace(firm.admin, now=clock())
+    person = firm.people["admin"]
+    done_now = erasing.erase(firm.installation, admin, person=person, reason="Left the firm years ago.")
+    assert done_now.actor_entries
+    assert len(done_now.kept) == 2
 
 
 def ids(firm: Firm) -> list[str]:

@@ -19,7 +19,7 @@ from plumbline.kernel import canonical
 from plumbline.kernel.clock import system_clock
 from plumbline.kernel.database import new_id
 from plumbline.kernel.database.types import Encoded
-from plumbline.kernel.errors import Conflict, Corrupt
+from plumbline.kernel.errors import Conflict, Corrupt, Forbidden
 from plumbline.kernel.identity.tables import Organization
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import entry, note, tree
@@ -304,6 +304,33 @@ def test_a_sealer_that_dies_at_any_step_leaves_all_of_a_batch_or_nothing(
         size += 260
         assert state(installation, firm.id)[0][-260:] == written
         assert_sound(installation, firm.id, size)
+
+
+@pytest.mark.parametrize("left", ["leaves", "nodes"])
+def test_nothing_is_sealed_where_all_checkpoints_are_gone(
+    firm: Firm, installation: Installation, database_url: str, left: str
+) -> None:
+    """The first seal takes a tree to be empty; what is left of a former one says that it is not."""
+    write(firm, 260)
+    sealing.seal(installation, firm.id)
+    with owning(database_url, firm.id) as owner:
+        for table in ("ledger_checkpoints", *(("ledger_leaves",) if left == "nodes" else ())):
+            owner.run(f"DELETE FROM {table} WHERE organization_id = ?", owner.key)
+    write(firm, 260)
+    before = state(installation, firm.id)
+    with pytest.raises(Corrupt, match="no checkpoint any more") as refused:
+        sealing.seal(installation, firm.id)
+    assert "plumbline ledger verify" in str(refused.value.remedy)
+    assert state(installation, firm.id) == before
+
+
+def test_sealing_now_takes_in_its_own_entry_and_asks_for_the_right(firm: Firm, installation: Installation) -> None:
+    write(firm, 2)
+    waiting = state(installation, firm.id)[2]
+    assert sealing.seal_now(installation, firm.as_role("analyst")).sealed == waiting + 1
+    with pytest.raises(Forbidden):
+        sealing.seal_now(installation, firm.as_role("viewer"))
+    assert state(installation, firm.id)[2] == 1  # that it was tried
 
 
 # --- the clock

@@ -167,6 +167,16 @@ def test_only_what_came_after_a_checkpoint_is_read_again(case: Case) -> None:
     assert verify(case, since=SIZE).entries == SIZE - 768
 
 
+def test_a_checkpoint_from_before_the_one_asked_from_is_said_to_be_held_against_nothing(case: Case) -> None:
+    assert verify(case, BATCH, since=BATCH).notes == verify(case, 2 * BATCH, SIZE, since=BATCH).notes == []
+    (text,) = verify(case, BATCH, SIZE, since=2 * BATCH).notes
+    assert text.startswith(f"The checkpoint of {BATCH} entries was not held against anything")
+    attacks.old_backup(case)  # also where history is shorter than what was asked from
+    report = verify(case, BATCH, since=SIZE)
+    assert [f.kind for f in report.findings] == ["cut"]
+    assert len(report.notes) == 1
+
+
 @pytest.mark.parametrize("since", [BATCH, 2 * BATCH])
 def test_what_came_before_is_held_together_by_the_checkpoint(case: Case, since: int) -> None:
     """Not read again, but the stored nodes of former leaves have to give the roots that were signed."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plumbline.credit.cli.groups import SchemaName, credit
+from plumbline.credit.cli.groups import SchemaName, credit, with_outcomes
 from plumbline.kernel.faces.cli import Json, invocation, print_json, print_table, progress
 
 
@@ -26,15 +26,12 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two models on the same rows: differences with 95 % intervals. Exit code 3 if the challenger is shown to be worse."""
-    from plumbline.credit import service
     from plumbline.credit.intake.schema import Schema
     from plumbline.credit.service.comparing import compare_models, shown
-    from plumbline.credit.service.training import limits_of
 
     called = invocation(context)
     declared = Schema.load(schema)
-    with progress("reading"):
-        found = service.check_files(path, declared, scoring=False, limits=limits_of(called.installation))
+    found = with_outcomes(called.installation, path, declared)
     with progress("comparing"):
         done = compare_models(called.installation, called.context, challenger, champion, tables=found.tables, schema=declared,
                               every_row_is_new=new_rows)  # fmt: skip

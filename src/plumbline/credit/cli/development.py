@@ -15,6 +15,7 @@ from plumbline.credit.cli.groups import (
     limits,
     make_room,
     schemas,
+    with_outcomes,
 )
 from plumbline.kernel.faces.cli import (
     Json,
@@ -142,18 +143,10 @@ def train(
     """Train a model and register it. It decides nothing before it is activated."""
     from plumbline.credit import service
     from plumbline.credit.intake.schema import Schema
-    from plumbline.credit.service.training import limits_of
 
     called = invocation(context)
     declared = Schema.load(schema)
-    with progress("reading"):
-        found = service.check_files(path, declared, scoring=False, limits=limits_of(called.installation))
-    for warning in found.warnings:
-        typer.echo(f"  {warning}", err=True)
-    if found.rejected_rows:
-        typer.echo(
-            f"  {found.rejected_rows:,} of {found.rows:,} rows were rejected: see plumbline credit check", err=True
-        )
+    found = with_outcomes(called.installation, path, declared)
     with progress("training"):
         model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
                               searched=searched, exclude_protected=not protected, source=path.name)  # fmt: skip

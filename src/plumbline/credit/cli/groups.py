@@ -9,12 +9,13 @@ from uuid import UUID
 
 import typer
 
-from plumbline.kernel.faces.cli import (
-    invocation,
-)
+from plumbline.kernel.faces.cli import invocation, progress
 
 if TYPE_CHECKING:
     from plumbline.credit.intake.readers import Limits
+    from plumbline.credit.intake.schema import Schema
+    from plumbline.credit.service.training import Checked
+    from plumbline.kernel.installation import Installation
 
 credit = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Credit scoring: train, score one or a file, explain, replay."
@@ -52,6 +53,24 @@ def limits(context: typer.Context) -> Limits:
 
     settings = invocation(context).settings()
     return Limits(max_bytes=settings.max_upload_bytes, max_unpacked_bytes=settings.max_unpacked_bytes)
+
+
+def with_outcomes(installation: Installation, path: Path, schema: Schema) -> Checked:
+    """Read and validate what a model is taught or measured on; what was rejected or looks odd is told on stderr.
+
+    :raises InvalidInput: nothing there can be read.
+    """
+    from plumbline.credit import service
+    from plumbline.credit.service.training import limits_of
+
+    with progress("reading"):
+        found = service.check_files(path, schema, scoring=False, limits=limits_of(installation))
+    for warning in found.warnings:
+        typer.echo(f"  {warning}", err=True)
+    if found.rejected_rows:
+        rejected = f"  {found.rejected_rows:,} of {found.rows:,} rows were rejected: see plumbline credit check"
+        typer.echo(rejected, err=True)
+    return found
 
 
 def key_of(text: str) -> UUID:

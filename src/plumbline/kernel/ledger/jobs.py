@@ -30,7 +30,7 @@ def seal(installation: Installation, claim: Claim) -> None:
 
 
 def verify(installation: Installation, claim: Claim) -> None:
-    """What came since the last sound verification; everything and the decisions too where ``whole`` is asked."""
+    """What came since the last sound verification, everything where its checkpoint was edited; ``whole``: the decisions too."""
     from plumbline.kernel.ledger.service import checking, delivering
 
     context = claim.context(installation.clock())

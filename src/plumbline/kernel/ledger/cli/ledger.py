@@ -1,4 +1,4 @@
-"""``plumbline ledger``: sealing, proofs, verification, keys, witnesses, erasure and retention."""
+"""``plumbline ledger``: sealing, proofs, verification, erasure and retention."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plumbline.kernel.faces.cli import Json, Limit, invocation, print_facts, print_json, print_table, progress
+from plumbline.kernel.ledger.cli.given import Reason, id_of, publics_of, text_of
+from plumbline.kernel.ledger.cli.keys import key, witness
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from plumbline.kernel.ledger.service.erasing import Plan
 
 ledger = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The ledger: seal, verify, prove, checkpoints, witnesses, keys."
 )
-key = typer.Typer(no_args_is_help=True, add_completion=False, help="The key that signs checkpoints.")
-witness = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Logs of others that this installation witnesses."
-)
 ledger.add_typer(key, name="key")
 ledger.add_typer(witness, name="witness")
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")]
 
 
@@ -61,14 +56,10 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 def seal(context: typer.Context, as_json: Json = False) -> None:
     """Seal what waits now, and send the checkpoint to stores and witnesses."""
     from plumbline.kernel.ledger.service import delivering, sealing
-    from plumbline.kernel.ledger.service.acts import Act
 
     called = invocation(context)
-    organization_id = called.context.organization_id
-    with Act(called.installation.database, called.context, "ledger.seal", "ledger", right="ledger.seal"):
-        pass  # the entry goes into the tree that it asks for
-    done = sealing.seal(called.installation, organization_id)
-    sent = delivering.deliver(called.installation, organization_id)
+    done = sealing.seal_now(called.installation, called.context)
+    sent = delivering.deliver(called.installation, called.context.organization_id)
     if as_json:
         print_json(
             {
@@ -101,11 +92,11 @@ def verify(
 
     called = invocation(context)
     kept = delivering.kept_outside(called.installation, called.context.organization_id)
-    given = [_text(path) for path in checkpoint or []]
+    given = [text_of(path) for path in checkpoint or []]
     with progress("entries") as moved:
         done = checking.check(
-            called.installation, called.context, publics=_publics(public) if public else None, trusted=[*given, *kept],
-            since=_text(since) if since else None, records=records, told=moved,
+            called.installation, called.context, publics=publics_of(public) if public else None, trusted=[*given, *kept],
+            since=text_of(since) if since else None, records=records, told=moved,
         )  # fmt: skip
     report = done.report
     if as_json:
@@ -145,7 +136,7 @@ def prove(
     from plumbline.kernel.models.evidence import evidence_of
 
     called = invocation(context)
-    found = evidence_of(called.installation, called.context, _id(what))
+    found = evidence_of(called.installation, called.context, id_of(what))
     if as_json:
         _write(out, _json_text(found.as_dict()))
     else:
@@ -274,173 +265,8 @@ def prune(
         typer.echo("Nothing was changed. To do it: the same with --yes")
 
 
-@key.command("show")
-def key_show(
-    context: typer.Context,
-    pem: Annotated[bool, typer.Option("--pem", help="The present key as OpenSSL reads it.")] = False,
-    as_json: Json = False,
-) -> None:
-    """The public keys under which this organization's ledger is signed, the present one last."""
-    from plumbline.kernel.errors import NotFound
-    from plumbline.kernel.ledger import keys
-    from plumbline.kernel.ledger.service import standing
-
-    called = invocation(context)
-    known = keys.known_public(called.installation.settings)
-    if not known:
-        raise NotFound("There is no key yet.", remedy="It is made with the first seal: plumbline ledger seal.")
-    if pem:
-        typer.echo(keys.public_pem(known[-1]), nl=False)
-        return
-    texts = standing.standing(called.installation, called.context).verifier_keys
-    if as_json:
-        print_json([{"verifier_key": text, "pem": keys.public_pem(public)} for text, public in zip(texts, known)])
-        return
-    for text in texts:
-        typer.echo(text)
-
-
-@key.command("rotate")
-def key_rotate(
-    context: typer.Context,
-    reason: Reason,
-    new_key: Annotated[
-        Path | None, typer.Option("--new-key", help="PEM of the new key; default: one is made in the home.")
-    ] = None,
-    lost: Annotated[
-        bool, typer.Option("--lost", help="The old key is gone; the new one has to be told to whoever verifies.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Take a new key: an entry under the old one names it, and one checkpoint carries both signatures."""
-    from plumbline.kernel.ledger import note
-    from plumbline.kernel.ledger.service import rotating
-
-    called = invocation(context)
-    done = rotating.rotate(
-        called.installation, called.context, reason=reason, new_key=_text(new_key) if new_key else None, lost=lost
-    )
-    if as_json:
-        print_json({"old": note.b64(done.old) if done.old else None, "new": note.b64(done.new), "organizations": done.organizations,
-                    "to_configure": done.to_configure})  # fmt: skip
-        return
-    typer.echo(f"the new key signs {done.organizations} {'ledger' if done.organizations == 1 else 'ledgers'}")
-    if done.to_configure:
-        typer.echo("Now set ledger_key or ledger_key_command to the new key; until then both keys sign.")
-    if lost:
-        typer.echo("Tell everybody who verifies the new public key: plumbline ledger key show")
-
-
-@witness.command("list")
-def witness_list(context: typer.Context, as_json: Json = False) -> None:
-    """The logs this installation witnesses, and how far it has seen them."""
-    from plumbline.kernel.ledger.service import witnessing
-
-    called = invocation(context)
-    found = witnessing.list_logs(called.installation, called.context)
-    if as_json:
-        print_json(
-            [
-                {
-                    "origin": w.origin,
-                    "verifier_key": w.verifier_key,
-                    "tree_size": w.tree_size,
-                    "cosigned_at": w.cosigned_at,
-                }
-                for w in found
-            ]
-        )
-        return
-    print_table(("origin", "size", "cosigned at"), [[w.origin, w.tree_size, w.cosigned_at] for w in found], right=("size",),
-                empty="No log of others is witnessed here.")  # fmt: skip
-
-
-@witness.command("add")
-def witness_add(
-    context: typer.Context, verifier_key: Annotated[str, typer.Argument(metavar="VERIFIER-KEY")], as_json: Json = False
-) -> None:
-    """Witness another log: `plumbline ledger key show` there prints its verifier key."""
-    from plumbline.kernel.ledger.service import witnessing
-
-    called = invocation(context)
-    witnessing.register(called.installation, called.context, verifier_key)
-    if as_json:
-        print_json({"registered": verifier_key})
-    else:
-        typer.echo("registered; it may now be cosigned at /api/v1/ledger/witness/add-checkpoint")
-
-
-@witness.command("remove")
-def witness_remove(
-    context: typer.Context, origin: Annotated[str, typer.Argument(metavar="ORIGIN")], as_json: Json = False
-) -> None:
-    """Witness a log no longer; what was seen of it is forgotten."""
-    from plumbline.kernel.ledger.service import witnessing
-
-    called = invocation(context)
-    witnessing.forget(called.installation, called.context, origin)
-    if as_json:
-        print_json({"removed": origin})
-    else:
-        typer.echo("removed")
-
-
-@witness.command("key")
-def witness_key(context: typer.Context, as_json: Json = False) -> None:
-    """The verifier key of this installation as a witness: other logs name it in ledger_witnesses."""
-    from plumbline.kernel.ledger import keys, note
-
-    pair = keys.witness(invocation(context).installation.settings)
-    text = str(note.VerifierKey(pair.name, pair.public, note.COSIGNATURE))
-    if as_json:
-        print_json({"verifier_key": text})
-    else:
-        typer.echo(text)
-
-
-def _id(text: str) -> UUID:
-    from uuid import UUID
-
-    from plumbline.kernel.errors import Usage
-
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Usage(
-            f"'{text}' is no id.", remedy="Copy one: plumbline audit list --json, plumbline credit decisions --json"
-        ) from None
-
-
-def _text(path: Path) -> str:
-    from plumbline.kernel.errors import InvalidInput, Where
-
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InvalidInput(
-            f"The file '{path}' cannot be read.", where=Where(file=str(path)), remedy="Give a text file."
-        ) from None
-
-
-def _publics(given: list[str]) -> list[bytes]:
-    from plumbline.kernel.errors import InvalidInput, Where
-    from plumbline.kernel.ledger import keys
-
-    found: list[bytes] = []
-    for text in given:
-        if Path(text).is_file():
-            found += keys.read_public(Path(text))
-            continue
-        try:
-            found += keys.parse_public(text)
-        except ValueError as error:
-            raise InvalidInput(f"'{text[:60]}' is neither a key file nor a verifier key: {error}.", where=Where(field="key"),
-                               remedy="See: plumbline ledger key show") from None  # fmt: skip
-    return found
-
-
 def _size_or_note(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else _text(Path(text))
+    return int(text) if text.isascii() and text.isdigit() else text_of(Path(text))
 
 
 def _json_text(value: Any) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from plumbline.console import formats, views
 from plumbline.kernel import clock
 from plumbline.kernel.context import Context
-from plumbline.kernel.errors import InvalidInput, NotFound, PlumblineError
+from plumbline.kernel.errors import Forbidden, InvalidInput, NotFound, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.identity import service as identity
 from plumbline.kernel.installation import Installation
@@ -19,7 +19,6 @@ from plumbline.kernel.jobs import service as jobs
 from plumbline.kernel.jobs.tables import Job
 from plumbline.kernel.ledger.pages.proofs import LATE
 from plumbline.kernel.ledger.service import checking, delivering, proving, sealing, standing
-from plumbline.kernel.ledger.service.acts import Act
 from plumbline.kernel.ledger.service.delivering import DestinationView
 from plumbline.kernel.ledger.service.standing import Standing
 from plumbline.kernel.ledger.tables import Verification
@@ -58,10 +57,10 @@ def ledger_page(
 
 @router.post("/ledger/seal")
 def seal_form(request: Request, house: House, visitor: Visitor) -> Response:
-    with Act(house.database, visitor, "ledger.seal", "ledger", right="ledger.seal"):
-        pass  # the entry goes into the tree that it asks for
     try:
-        done = sealing.seal(house, visitor.organization_id)
+        done = sealing.seal_now(house, visitor)
+    except Forbidden:
+        raise
     except PlumblineError as error:
         return views.redirect(request, "/ledger", flash=str(error), kind="bad")
     return views.redirect(

@@ -15,7 +15,6 @@ from plumbline.kernel.context import Context
 from plumbline.kernel.database import new_id, scoped
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import scanning
-from plumbline.kernel.ledger.repository import outside
 from plumbline.kernel.ledger.repository.trees import Trees
 from plumbline.kernel.ledger.service import verifying
 from plumbline.kernel.ledger.service.acts import Act
@@ -94,7 +93,11 @@ def check_records(
 
 
 def last_sound(installation: Installation, organization_id: UUID) -> str | None:
-    """The checkpoint up to which the last verification found everything sound: where the daily one goes on."""
+    """The checkpoint up to which the last verification found everything sound: where the daily one goes on.
+
+    ``None`` where there is none, or what stands there is no checkpoint that was signed: then everything is to be read again,
+    and that is among the findings.
+    """
     with installation.database.read(organization_id) as session:
         statement = (
             scoped(Verification, organization_id)
@@ -105,6 +108,5 @@ def last_sound(installation: Installation, organization_id: UUID) -> str | None:
         found = session.scalars(statement).first()
         if found is None or not found.to_size:
             return None
-        trees = Trees(session, organization_id)
-        mark = trees.checkpoint(found.to_size)
-        return None if mark is None else outside.note_with_cosignatures(session, organization_id, mark)
+        mark = Trees(session, organization_id).checkpoint(found.to_size)
+    return mark.note if mark is not None and verifying.opens(installation, organization_id, mark.note) else None

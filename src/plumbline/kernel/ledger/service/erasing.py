@@ -23,6 +23,7 @@ from plumbline.kernel.errors import InvalidInput, Where
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import entry
 from plumbline.kernel.ledger.repository.trees import Trees
+from plumbline.kernel.ledger.service import pruning
 from plumbline.kernel.ledger.service.acts import Act
 from plumbline.kernel.ledger.service.sealing import seal
 from plumbline.kernel.ledger.service.verifying import ERASE
@@ -94,10 +95,16 @@ def plan(
         raise InvalidInput(
             f"'{ERASED}' stands for everybody who was erased.", where=Where(field="subject"), remedy="Name a subject."
         )
+    archived = [
+        f"The archive {run['archive']} of a retention run was not searched: it holds entries as they were, with their salts. Look into it wherever"
+        " it is kept, and delete it if they are in it; proofs that were given out hold without it."
+        for run in pruning.prunings(installation, context.organization_id)
+    ]
     with installation.database.read(context.organization_id) as session:
         if person is not None:
             found = _actor_entries(session, context.organization_id, person)
-            return Plan(tuple(found), told=(("entries of the audit log: address, session and program", len(found)),))
+            told = [("entries of the audit log: address, session and program", len(found))]
+            return Plan(tuple(found), told=tuple(told), kept=tuple(archived))
         assert subject is not None
         held = [hook.find(session, context.organization_id, subject) for hook in _hooks()]
         resources = [r for h in held for r in h.resources]
@@ -105,7 +112,7 @@ def plan(
     told = [t for h in held for t in h.told if t[1]]
     if content:
         told.append(("entries of the audit log: words of people", len(content)))
-    records, kept = [r for h in held for r in h.records], [k for h in held for k in h.kept]
+    records, kept = [r for h in held for r in h.records], [k for h in held for k in h.kept] + archived
     return Plan(
         (), tuple(content), tuple(records), tuple(resources) if records or content else (), tuple(told), tuple(kept)
     )

@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from plumbline.kernel import clock
+from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Conflict, Corrupt, PlumblineError
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger import entry, keys, note
 from plumbline.kernel.ledger.keys import Keys
 from plumbline.kernel.ledger.repository.trees import Sealed, Trees
+from plumbline.kernel.ledger.service.acts import Act
 
 BATCH = 20_000
 """Entries of one checkpoint at most: SQLite's writers wait about 0.3 s for it."""
@@ -57,6 +59,16 @@ def seal(installation: Installation, organization_id: UUID, *, with_keys: Keys |
     return SealResult(total, head.size if head else 0, head.note if head else None, at)
 
 
+def seal_now(installation: Installation, context: Context) -> SealResult:
+    """Seal because somebody asks for it: an act, whose entry goes into the tree that it asks for.
+
+    :raises Forbidden: without the right ``ledger.seal``; else as :func:`seal`, and the entry of the act waits with the others.
+    """
+    with Act(installation.database, context, "ledger.seal", "ledger", right="ledger.seal"):
+        pass
+    return seal(installation, context.organization_id)
+
+
 def _batch(installation: Installation, organization_id: UUID, with_keys: Keys | None, limit: int, replacing: bool,
            step: Step) -> tuple[int, Sealed | None]:  # fmt: skip
     """One checkpoint; returns how many entries it took, and the head of the tree."""
@@ -84,6 +96,8 @@ def _batch(installation: Installation, organization_id: UUID, with_keys: Keys | 
             assert there is not None
             if head is not None:
                 _demand_intact(trees, head, there[0])
+            elif trees.beyond() or trees.nodes(1, 0, 1):
+                raise Corrupt("There are leaves, but no checkpoint any more that was signed over them; nothing was sealed.", remedy=_VERIFY)  # fmt: skip
             if doubled := trees.sealed_and_waiting():
                 raise Corrupt(f"Entry {doubled} waits, but was sealed before; nothing was sealed.", remedy=_VERIFY)
             step("tree")

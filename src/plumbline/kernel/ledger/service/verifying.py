@@ -92,12 +92,13 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
         there, marks, rotations = trees.origin(), trees.checkpoints(), _rotations(trees)
         stored = {level: nodes for level in range(1, 8) if (nodes := trees.nodes(level, 0, 1 << 40))}
         length = trees.length()
-    expected = f"{keys.host(installation.settings)}/ledger/{organization_id}"
-    origin, pruned_below = there or (expected, 0)
-    renamed = not re.fullmatch(rf"[^\s+]+/ledger/{organization_id}", origin)  # the host's name may be another one today
-    origin = expected if renamed else origin
-    believed = [_opened(text, origin, known, rotations) for text in [*trusted, *([since] if since is not None else [])]]
-    start_at = believed[-1].size if since is not None else 0
+    origin, renamed = _named(installation, organization_id, there)
+    pruned_below = there[1] if there else 0
+    believed = [_opened(text, origin, known, rotations) for text in trusted]
+    start_at = 0
+    if since is not None:
+        believed.append(_opened(since, origin, known, rotations))
+        start_at = believed[-1].size
     size = marks[-1].size if marks else 0
     report = Report(origin, start_at, size, checkpoints=len(marks), sealed_at=_time(marks[-1]) if marks else None)
     if renamed:
@@ -112,6 +113,11 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
             tree_size=cut.size,
         )
     start = min(start_at, size) // tree.WIDTH * tree.WIDTH
+    for small in sorted({c.size for c in usable if c.size < start_at and c.size != start}):
+        report.notes.append(
+            f"The checkpoint of {small} entries was not held against anything: only what came after {start_at} entries was read."
+            " Verify without a checkpoint to begin from, or begin from this one."
+        )
     sizes = sorted({m.size for m in marks if m.size > start} | {c.size for c in usable if c.size >= start_at})
     stop = max(start, min(size, length + 1))  # one more, to say that it is missing
     work = scanning.tasks(start, stop, [s for s in sizes if s <= stop], _windows(marks, start), pruned_below)
@@ -130,6 +136,27 @@ def verify(installation: Installation, organization_id: UUID, *, publics: Sequen
     _check_rest(installation, organization_id, report, parts, pruned_below, start)
     report.findings.sort(key=lambda f: (f.leaf_index if f.leaf_index is not None else f.tree_size or 0, f.kind))
     return report
+
+
+def opens(installation: Installation, organization_id: UUID, text: str) -> bool:
+    """Whether :func:`verify` takes this as a checkpoint of the ledger, by the keys that the installation knows of itself."""
+    with installation.database.read(organization_id) as session:
+        trees = Trees(session, organization_id)
+        there, rotations = trees.origin(), _rotations(trees)
+    origin, _ = _named(installation, organization_id, there)
+    try:
+        _opened(text, origin, list(keys.known_public(installation.settings)), rotations)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _named(installation: Installation, organization_id: UUID, there: tuple[str, int] | None) -> tuple[str, bool]:
+    """The ledger's name, and whether the tree bears one that cannot be it."""
+    expected = f"{keys.host(installation.settings)}/ledger/{organization_id}"
+    origin = there[0] if there else expected
+    renamed = not re.fullmatch(rf"[^\s+]+/ledger/{organization_id}", origin)  # the host's name may be another one today
+    return (expected if renamed else origin), renamed
 
 
 def _opened(text: str, origin: str, known: list[bytes], rotations: list[Rotation]) -> note.Checkpoint:
