@@ -42,6 +42,8 @@ OPERATIONS = {
     "run_model_drift": "POST /api/v1/models/{model}/drift", "list_model_drift": "GET /api/v1/models/{model}/drift",
     "get_model_drift": "GET /api/v1/models/{model}/drift/{report_id}", "verify_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/verification",
     "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
+    "record_credit_outcomes": "POST /api/v1/credit/outcomes", "record_credit_outcome_file": "POST /api/v1/credit/outcomes/file",
+    "get_credit_performance": "GET /api/v1/credit/performance",
     "list_credit_notices": "GET /api/v1/credit/notices", "get_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice",
     "print_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice.html",
     "issue_credit_notice": "POST /api/v1/credit/predictions/{prediction_id}/notice",
@@ -216,6 +218,7 @@ def test_examples_can_be_sent_as_they_stand(world: World, caller: Program, docum
         "issue_credit_notice": ("POST", f"/api/v1/credit/predictions/{things.prediction}/notice", 409),  # nobody has decided about it yet
         "request_credit_review": ("POST", f"/api/v1/credit/predictions/{things.prediction}/review", 200),
         "override_credit_decision": ("POST", f"/api/v1/credit/predictions/{things.prediction}/override", 200),
+        "record_credit_outcomes": ("POST", "/api/v1/credit/outcomes", 200),
         "run_model_drift": ("POST", f"/api/v1/models/{things.model}/drift", 202),
         "verify_ledger": ("POST", "/api/v1/ledger/verifications", 202), "erase_from_ledger": ("POST", "/api/v1/ledger/erasures", 200),
         "prune_ledger": ("POST", "/api/v1/ledger/retention", 200),

@@ -21,7 +21,7 @@ from tests.support.http import SAME_ORIGIN, Browser, Program
 
 ORDER = ("viewer", "analyst", "admin")
 ROLES = {
-    "audit.read": "viewer", "credit.approve": "analyst", "credit.batch": "analyst", "credit.notice": "analyst", "credit.read": "viewer", "credit.score": "analyst",
+    "audit.read": "viewer", "credit.approve": "analyst", "credit.batch": "analyst", "credit.notice": "analyst", "credit.outcomes": "analyst", "credit.read": "viewer", "credit.score": "analyst",
     "credit.train": "analyst", "dossier.make": "analyst", "findings.read": "viewer", "findings.rebuild": "admin", "findings.triage": "analyst", "health.read": "viewer",
     "jobs.manage": "admin", "jobs.read": "viewer", "keys.manage": "admin", "keys.own": "analyst",
     "ledger.erase": "admin", "ledger.keys": "admin", "ledger.prune": "admin", "ledger.seal": "analyst", "ledger.verify": "viewer",
@@ -36,6 +36,9 @@ NEEDS = {
     "GET /api/v1/models/{model}/drift/{report_id}/file": "models.read", "GET /models/{model_id}/drift": "models.read",
     "POST /models/{model_id}/drift": "models.drift", "GET /models/{model_id}/drift/{report_id}": "models.read",
     "GET /models/{model_id}/drift/{report_id}/report": "models.read",
+    "POST /api/v1/credit/outcomes": "credit.outcomes", "POST /api/v1/credit/outcomes/file": "credit.outcomes",
+    "GET /api/v1/credit/performance": "credit.read", "GET /credit/performance": "credit.read",
+    "GET /credit/outcomes/new": "credit.outcomes", "POST /credit/outcomes": "credit.outcomes",
     "GET /api/v1/credit/notices": "credit.read", "GET /api/v1/credit/predictions/{prediction_id}/notice": "credit.read",
     "GET /api/v1/credit/predictions/{prediction_id}/notice.html": "credit.read",
     "POST /api/v1/credit/predictions/{prediction_id}/notice": "credit.notice",

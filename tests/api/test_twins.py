@@ -146,7 +146,7 @@ class Twins:
         cursor = page_of([_Row(things.prediction), _Row(things.prediction)], PageRequest(1)).next
         assert cursor is not None
         known = {
-            "actor": [f"{slug}-viewer", f"viewer@{slug}.example", str(things.user)], "batch_id": [str(things.batch)], "client": ["nightly scoring"],
+            "cohort": ["2026-11"], "model": [str(things.model), things.own_name, f"{things.own_name}@1"], "actor": [f"{slug}-viewer", f"viewer@{slug}.example", str(things.user)], "batch_id": [str(things.batch)], "client": ["nightly scoring"],
             "asked": [str(things.verifying)], "cursor": [cursor], "name": [things.own_name], "owner": [str(things.user)], "action": ["credit.score"],
             "resource_id": [str(things.prediction), str(things.model), str(things.user)], "resource_type": ["prediction"],
             "subject": [str(review.id), str(things.prediction)], "subject_id": [str(things.batch), str(review.id), str(things.prediction)],

@@ -126,6 +126,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/credit/predictions/{prediction_id}/notice": {"channel": "letter"},
     "POST /api/v1/credit/predictions/{prediction_id}/review": {"through": "email"},
     "POST /api/v1/credit/predictions/{prediction_id}/override": {"decision": "approve", "cause": "The payslip shows a second income."},
+    "POST /api/v1/credit/outcomes": {"subject_id": "nobody", "outcome": "repaid", "outcome_at": "2026-11-20"},
     "POST /api/v1/users": {"username": "somebody.new", "email": "somebody@northwind.example"},
     "PATCH /api/v1/users/{user_id}": {"full_name": "Changed"},
     "POST /api/v1/me/password": {"current": PASSWORD, "new": "another fine password"},
@@ -161,6 +162,8 @@ def sent(route: Route) -> dict[str, Any]:
         return {"json": application_with(level="Low") | {"changes": {}}}
     if route.label == "POST /api/v1/credit/batches":
         return {"files": {"file": ("loans.csv", csv(4))}}
+    if route.path in ("/api/v1/credit/outcomes/file", "/credit/outcomes"):
+        return {"files": {"file": ("outcomes.csv", b"sk_id_curr,outcome,outcome_at\nnobody,repaid,2026-11-20\n")}}
     if route.is_api:
         return {"json": BODIES[route.label]} if route.label in BODIES else {}
     return {"data": FORMS.get(route.label, {})} if route.method == "POST" else {}

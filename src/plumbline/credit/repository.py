@@ -85,6 +85,14 @@ def update_review(session: WriteSession, organization_id: UUID, key: UUID, **val
     )
 
 
+def final_decisions(session: Session, organization_id: UUID) -> list[tuple[UUID, str]]:
+    """Decisions that a person decided in the end: id, and approve or decline."""
+    statement = sa.select(Review.prediction_id, Review.final_decision).where(
+        Review.organization_id == organization_id, Review.final_decision.is_not(None)
+    )
+    return [(key, final) for key, final in session.execute(statement) if final is not None]
+
+
 def hold(session: WriteSession, organization_id: UUID, prediction_id: UUID) -> Prediction:
     """A decision, held until the transaction ends: acts on its review and its notice happen one after the other."""
     statement = scoped(Prediction, organization_id).where(

@@ -154,6 +154,10 @@ def act(action: str, details: dict[str, Any], new: dict[str, Any]) -> tuple[str,
             return "Results downloaded", str(details.get("file", ""))
         case "credit.batch.resume":
             return "Resumed", ""
+        case "outcomes.record":
+            return "Outcome corrected" if details.get("corrected") else "Outcome recorded", str(
+                details.get("reason", "")
+            )
         case "dossier.make":
             return "Dossier made", "Input, reasons, history and proof were put together."
     return action.rpartition(".")[2].replace("_", " ").capitalize(), ""

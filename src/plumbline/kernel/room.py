@@ -43,6 +43,8 @@ class Room:
     :param rights: right → roles that hold it.
     :param model_kinds: kind → ``"module:loader"``.
     :param promotions: kind → ``"module:function"`` that says what a version must show before it is activated.
+    :param outcomes: prediction type → ``"module:object"`` that says what its outcomes are
+        (:class:`plumbline.kernel.models.outcomes.OutcomeKind`).
     :param findings: ``"module:object"`` with ``take``, ``note``, ``resolve``: how a finding of the room is worked on.
     :param records: ``"module:function"`` that checks the room's rows against what ledger entries commit to.
     :param erasable: ``"module:object"`` with ``find`` and ``erase``: what the room holds of a subject.
@@ -66,6 +68,7 @@ class Room:
     rights: dict[str, tuple[str, ...]] | None = None
     model_kinds: dict[str, str] | None = None
     promotions: dict[str, str] | None = None
+    outcomes: dict[str, str] | None = None
     findings: str | None = None
     records: str | None = None
     erasable: str | None = None

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from plumbline.kernel.database import new_id
 from plumbline.kernel.errors import NotFound
 from plumbline.kernel.installation import Installation
-from plumbline.kernel.models import predictions, repository, service
+from plumbline.kernel.models import labels, predictions, repository, service
 from plumbline.kernel.models.service import Evaluated, drift
 from plumbline.kernel.paging import Page, PageRequest
 from tests.conftest import NOW, Firm
@@ -47,7 +47,7 @@ class Twin:
 
 
 def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
-    """Every reading function of the two repositories, asked in one organization with ids of another."""
+    """Every reading function of the three modules of queries, asked in one organization with ids of another."""
     every = PageRequest()
     asked = {
         "model": lambda: repository.model(session, org, of.model),
@@ -71,6 +71,10 @@ def questions(session: Session, org: UUID, of: Twin) -> dict[str, Any]:
         "drift_runs": lambda: repository.drift_runs(session, org, every, model_id=of.model),
         "drift_scores": lambda: [s for scores in repository.drift_scores(session, org, [of.run]).values() for s in scores.values()],
         "singles": lambda: list(predictions.singles(session, org, of.model, NOW, NOW.replace(hour=23))),
+        "by_day": lambda: list(labels.by_day(session, org, "scale", of.model)),
+        "of_ids": lambda: list(labels.of_ids(session, org, "scale", [of.prediction])),
+        "of_cohort": lambda: list(labels.of_cohort(session, org, "scale", of.model, NOW, NOW.replace(hour=23))),
+        "cohort_evaluations": lambda: list(labels.cohort_evaluations(session, org, [of.model], "te").values()),
         "get": lambda: predictions.get(session, org, of.prediction),
         "page": lambda: predictions.page(session, org, every, batch_id=of.batch),
         "per_day": lambda: predictions.per_day(session, org, batch_id=of.batch),
@@ -98,10 +102,11 @@ BY_NAME = {"version", "live", "newest", "models", "versions", "outlines", "numbe
 
 def test_every_reading_function_is_asked() -> None:
     writing = {"insert_model", "insert_evaluation", "insert_metrics", "retire", "put_in_service", "insert_one", "insert_many", "insert_batch",
-               "update_batch", "record_of", "record_bytes", "check_record", "plain", "insert_profile", "insert_drift_run", "replace_drift_run"}  # fmt: skip
+               "update_batch", "record_of", "record_bytes", "check_record", "plain", "insert_profile", "insert_drift_run", "replace_drift_run",
+               "by_id", "by_subject", "write", "lock_version", "replace_evaluation"}  # fmt: skip
     public = {
         name
-        for module in (repository, predictions)
+        for module in (repository, predictions, labels)
         for name, thing in vars(module).items()
         if callable(thing)
         and not name.startswith("_")
@@ -162,3 +167,19 @@ def test_nothing_of_a_twin_is_changed(installation: Installation, firm: Firm, ot
         assert predictions.get_batch(session, other_firm.id, theirs.batch).status == "pending"
         assert len(repository.drift_scores(session, other_firm.id, [theirs.run])[theirs.run]) == 3
         assert repository.drift_run(session, other_firm.id, theirs.run).drift_score != 0.9
+
+
+def test_no_outcome_of_a_twin_is_found_or_changed(installation: Installation, firm: Firm, other_firm: Firm) -> None:
+    mine, theirs = Twin(installation, firm), Twin(installation, other_firm)
+    truth = {"outcome": "heavy", "outcome_at": NOW, "noted": '{"source":"feed"}'}
+    with installation.database.write(firm.id) as session:
+        assert set(labels.by_id(session, firm.id, "scale", [mine.prediction, theirs.prediction])) == {mine.prediction}
+        subject = {one.id for one in labels.by_subject(session, firm.id, "scale", ["S"])["S"]}
+        assert (mine.prediction in subject, theirs.prediction in subject) == (True, False)
+        labels.write(session, firm.id, [{"key": key, **truth} for key in (mine.prediction, theirs.prediction)])
+        labels.replace_evaluation(session, firm.id, theirs.evaluation, {"sample_count": 0}, [])
+    for org, twin, outcome in ((firm.id, mine, "heavy"), (other_firm.id, theirs, None)):
+        with installation.database.read(org) as session:
+            assert predictions.get(session, org, twin.prediction).outcome == outcome
+            assert repository.evaluations(session, org, twin.model)[0].sample_count == 5
+            assert repository.metrics(session, org, [twin.evaluation])[twin.evaluation] == {"mae": 0.5}

@@ -6,6 +6,7 @@ from plumbline.credit.cli import (  # noqa: F401 - they register their commands
     decisions,
     development,
     notices,
+    outcomes,
     sql,
     whatif,
 )

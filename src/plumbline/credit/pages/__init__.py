@@ -5,9 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from plumbline.console import views
-from plumbline.credit.pages import batches, decision, home, notices, scoring, whatif
+from plumbline.credit.pages import batches, decision, home, notices, outcomes, scoring, whatif
 
 views.register_templates("plumbline.credit", "credit")
 router = APIRouter()
-for part in (home.router, scoring.router, decision.router, whatif.router, batches.router, notices.router):
+for part in (
+    home.router,
+    scoring.router,
+    decision.router,
+    whatif.router,
+    batches.router,
+    outcomes.router,
+    notices.router,
+):
     router.include_router(part)

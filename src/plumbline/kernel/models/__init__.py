@@ -14,7 +14,11 @@ part = Room(
     findings="plumbline.kernel.models.service:triage",
     records="plumbline.kernel.models.records:verify",
     erasable="plumbline.kernel.models.erasing:erasable",
-    jobs={"models.drift": "plumbline.kernel.models.jobs:drift"},
+    jobs={
+        "models.drift": "plumbline.kernel.models.jobs:drift",
+        "models.evaluate": "plumbline.kernel.models.service.cohorts:perform",
+    },
+    schedules={"models evaluate": ("31 2 * * *", "models.evaluate")},
     rights={
         "models.read": ("viewer", "analyst", "admin"),
         "models.activate": ("admin",),

@@ -1,7 +1,7 @@
 """Decisions of every room, and the batches they came in: rows, pages, counts, and what the ledger says of a row.
 
-Rooms write these rows in the transaction of their own act; the queries here (and those of
-whole scans, :mod:`plumbline.kernel.models.stored`) are the only ones on the two tables.
+Rooms write these rows in the transaction of their own act; the queries here (and those of whole scans,
+:mod:`plumbline.kernel.models.stored`, and of outcomes, :mod:`plumbline.kernel.models.labels`) are the only ones on the two tables.
 """
 
 from __future__ import annotations
