@@ -67,11 +67,16 @@ def test_the_first_run_builds_and_the_second_only_opens(demonstration: Demonstra
     assert credit["decision"]["texts"]
     assert credit["batch"]["rows"] == 400
     assert len(credit["rows"]) == 8
+    judged = credit["performance"]
+    assert judged["outcomes"] > 300
+    assert judged["defaults"] > 0
+    assert judged["interval"][0] < judged["auc"] < judged["interval"][1]
     again = demonstration.demo("--no-serve", "--json")
     assert again.stderr == ""
     assert json.loads(again.stdout) == demonstration.summary
     shown = demonstration.demo("--no-serve").stdout
     assert "Model credit-risk@1" in shown
+    assert f"{judged['outcomes']} outcomes are known" in shown
     assert "One file: branch-north.zip, 400 applications" in shown
 
 

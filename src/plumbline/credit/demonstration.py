@@ -1,4 +1,5 @@
-"""The room's chapter: a portfolio, a model trained and activated, weeks of single decisions, a file, and reviews."""
+"""The room's chapter: a portfolio, a model trained and activated, loans of a year ago and what became of them, weeks of
+single decisions, files, and reviews."""
 
 from __future__ import annotations
 
@@ -6,14 +7,16 @@ import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
-from plumbline.credit import service, synthetic
+from plumbline.credit import demonstration_outcomes, service, synthetic
 from plumbline.credit.intake.schema import Schema
-from plumbline.credit.service import creditors, notices
+from plumbline.credit.service import creditors, notices, outcomes
 from plumbline.credit.service.batches import incoming
 from plumbline.credit.service.training import limits_of
+from plumbline.credit.truth import cohort_facts
 from plumbline.demonstration import Chapter
 from plumbline.kernel.context import Context
 from plumbline.kernel.findings import service as findings
@@ -26,6 +29,7 @@ from plumbline.kernel.paging import PageRequest
 
 TRAINING, FILE = 5_000, 400
 A_DAY = 6
+ACCEPTED = "roc_auc_accepted"
 ANALYST, ADMIN = "imke.brandt", "mara.voss"
 CREDITOR: dict[str, str | int | None] = {
     "jurisdiction": "eu_gdpr22_ccd", "days": 10, "address": "Speicherstadt 1, 20457 Hamburg", "contact": "credit@example.org",
@@ -61,11 +65,15 @@ class CreditChapter:
             house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed."
         )
         creditors.change(house, chapter.person(ADMIN), **CREDITOR)
+        first = sum(rows for _, rows, _ in demonstration_outcomes.LOANS)
+        chapter.told(f"  scoring {first:,} applications of a year ago, and recording what became of the loans")
+        loans = demonstration_outcomes.decide(chapter, lambda portfolio, name: self._whole(chapter, portfolio, name))
+        demonstration_outcomes.tell(chapter, loans)
         unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
         ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
         chapter.told(f"  scoring a file of {FILE:,} applicants who have moved")
         moved = synthetic.generate(FILE, chapter.seed + 2, drift=True)
-        self._file(chapter, moved, moved.tables["application"]["SK_ID_CURR"].to_list(), "branch-coast.zip")
+        self._whole(chapter, moved, "branch-coast.zip")
         chapter.told(f"  deciding {A_DAY * chapter.days:,} applications it has not seen")
         self._days(chapter, unseen, ids[: A_DAY * chapter.days])
         chapter.told(f"  scoring a file of {FILE:,}")
@@ -123,7 +131,10 @@ class CreditChapter:
             chapter.clock.move(timedelta(minutes=4))
             notices.issue(house, chapter.person(ANALYST), due[0].prediction_id, channel="letter")
 
-    def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int], name: str) -> None:
+    def _whole(self, chapter: Chapter, portfolio: synthetic.Portfolio, name: str) -> UUID:
+        return self._file(chapter, portfolio, portfolio.tables["application"]["SK_ID_CURR"].to_list(), name)
+
+    def _file(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int], name: str) -> UUID:
         chapter.clock.move(timedelta(hours=3))
         path = incoming(chapter.installation)
         kept = set(ids)
@@ -134,6 +145,7 @@ class CreditChapter:
         view = service.submit_batch(chapter.installation, chapter.person(ANALYST), path, filename=name)
         assert view.batch.job_id is not None
         run_inline(chapter.installation, view.batch.job_id)
+        return view.batch.id
 
     def summary(self, installation: Installation, context: Context) -> dict[str, Any]:
         """The active model, the newest single decision with its reasons, the newest batch and some of its rows."""
@@ -154,6 +166,7 @@ class CreditChapter:
             "batch": None if batch is None else {"id": str(batch.id), "filename": batch.filename, "rows": batch.num_applications,
                                                  "rejected": batch.extra.get("rejected"), "decisions": batch.extra.get("decisions")},
             "rows": told(list(rows)),
+            "performance": _performance(installation, context),
         }  # fmt: skip
 
     def show(self, told: dict[str, Any]) -> None:
@@ -166,6 +179,10 @@ class CreditChapter:
         auc = model["metrics"].get("roc_auc")
         typer.echo(f"\nModel {model['name']}@{model['version']} ({model['sha256'][:12]}…), trained on {model['training_rows']:,} synthetic "
                    f"applications, AUC {auc:.3f} out of sample, declines from {model['threshold']:.2%}")  # fmt: skip
+        if judged := told["performance"]:
+            low, high = judged["interval"]
+            typer.echo(f"Of its decisions of {judged['cohort']} {judged['outcomes']} outcomes are known, {judged['defaults']} defaults: AUC {judged['auc']:.3f} "
+                       f"[{low:.3f}, {high:.3f}] of the accepted")  # fmt: skip
         one = told["decision"]
         if one:
             typer.echo(
@@ -191,6 +208,16 @@ def _watched(chapter: Chapter) -> None:
     with chapter.installation.database.write(chapter.organization_id) as session:
         job = enqueue(session, context, "credit.notices", {})
     run_inline(chapter.installation, job)
+
+
+def _performance(installation: Installation, context: Context) -> dict[str, Any] | None:
+    """How the model did on its newest month whose outcomes are known well enough."""
+    for cohort in outcomes.performance(installation, context):
+        told = cohort_facts(cohort)
+        if told["verdict"] == "measured" and ACCEPTED in told["intervals"]:
+            return {"cohort": told["cohort"], "outcomes": told["labelled"], "defaults": told["events"], "auc": told["metrics"][ACCEPTED],
+                    "interval": told["intervals"][ACCEPTED]}  # fmt: skip
+    return None
 
 
 def _plain(prediction: Any) -> dict[str, Any]:

@@ -40,6 +40,9 @@ THROUGH = {
     "branch": "At the branch",
     "phone": "By telephone",
 }
+OUTCOMES = {"repaid": ("ok", "Repaid"), "default": ("bad", "Default")}
+SOURCES = {"feed": "A feed", "person": "A person", "rule": "A rule", "audit_sample": "An audit sample"}
+"""Where it comes from how a loan ended."""
 NARROW = 14
 MEANINGLESS = ("", "amount", "ratio")
 """Units that say nothing a reader does not see."""

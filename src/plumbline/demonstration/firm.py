@@ -32,6 +32,8 @@ PEOPLE = (
 )
 OWNER = ("ada.lind", "Ada Lind")
 MARK = "demonstration.built"
+EARLIER = timedelta(days=450)
+"""How much older the firm is than the days that are told one by one: what became of a loan is known after a year."""
 
 
 class HistoryClock:
@@ -59,7 +61,10 @@ class HistoryClock:
 
 @dataclass
 class Chapter:
-    """What a room's chapter is given."""
+    """What a room's chapter is given.
+
+    :ivar since: the firm is older; from here on its history is told day by day, ``days`` of them.
+    """
 
     installation: Installation
     clock: HistoryClock
@@ -68,6 +73,7 @@ class Chapter:
     folder: Path
     seed: int
     days: int
+    since: datetime
     told: Callable[[str], None]
     password: str = field(repr=False)
 
@@ -111,7 +117,7 @@ def build(settings: Settings, *, days: int, seed: int, fresh: bool, told: Callab
     finally:
         owner.close()
     now = datetime.now(UTC).replace(microsecond=0)
-    clock = HistoryClock(now - timedelta(days=days))
+    clock = HistoryClock(now - timedelta(days=days) - EARLIER)
     installation = Installation.open(settings, clock=clock)
     try:
         return _opened(installation, clock) or _built(installation, clock, settings, days, seed, told)
@@ -201,7 +207,9 @@ def _built(
         clock.move(timedelta(minutes=2))
         people[username] = identity.create_user(installation, replace(owner, now=clock()), username=username, full_name=full_name, role=role,
                                                 email=f"{username}@{SLUG}.example", password=password)  # fmt: skip
-    chapter = Chapter(installation, clock, people, made.organization_id, settings.home, seed, days, told, password)
+    chapter = Chapter(
+        installation, clock, people, made.organization_id, settings.home, seed, days, clock() + EARLIER, told, password
+    )
     for username in people:
         clock.move(timedelta(minutes=1))
         chapter.sign_in(username)

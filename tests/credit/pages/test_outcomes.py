@@ -53,6 +53,37 @@ def test_each_month_says_whether_it_can_be_judged(desk: Desk, clock: SteppingClo
     assert "/credit/performance" in desk.browser(role).get("/credit").text
 
 
+def test_a_decision_says_what_became_of_it_and_what_was_known_before(desk: Desk) -> None:
+    key, lender = desk.score(decision="approve"), desk.lender
+    address, seen = f"/credit/decisions/{key}", desk.browser("viewer")
+    assert "What became of it" not in seen.get(address).text
+    outcomes.record(lender.installation, lender.analyst, [told(key, "default", "2026-11-24", source="feed")])
+    reason = "The branch had mixed up two loans."
+    outcomes.record(lender.installation, lender.analyst, [told(key, "repaid", "2026-11-24")], reason=reason)
+    page = seen.get(address).text
+    for words in (
+        "What became of it",
+        "Repaid",
+        "A person",
+        "Before it was corrected: default, known since 24 Nov 2026.",
+        "Outcome corrected",
+        reason,
+    ):
+        assert words in page, words
+
+
+def test_the_page_of_a_version_sets_its_newest_cohort_beside_its_test(desk: Desk, clock: SteppingClock) -> None:
+    furnished(desk, clock)
+    desk._tokens.clear()
+    page = desk.browser("viewer").get(f"/models/{desk.lender.model_id}").text
+    assert "Production 2026-10" in page
+    assert "Production 2026-11" not in page  # of one class
+    assert "accepted only" in page
+    assert page.count("<td>ROC AUC</td>") == 1
+    assert "accepted" not in re.findall(r"<td>([^<]+)</td>", page)
+    assert "Performance measured" in page
+
+
 @pytest.mark.parametrize("query", ["cohort=x&model=y", "cohort=2026-10", "model=%00"])
 def test_a_month_that_is_not_there_is_none(desk: Desk, query: str) -> None:
     assert desk.browser("viewer").get(f"/credit/performance?{query}").status_code == 200

@@ -161,6 +161,15 @@ def test_a_correction_keeps_the_old_value_and_needs_a_reason_or_a_source(lender:
         assert (date.corrected, date.unchanged) == (corrected, unchanged)
 
 
+def test_of_two_rows_that_say_the_same_the_one_that_may_correct_does(lender: Lender) -> None:
+    house, key = lender.installation, decide(lender, 1, "approve", OCTOBER)
+    outcomes.record(house, lender.analyst, [told(key, "default")], source="feed")
+    made = outcomes.record(house, lender.analyst, [told(key), told(key, source="feed"), told(key)], source="feed")
+    assert (made.accepted, made.corrected, made.unchanged) == (1, 1, 1)
+    assert [(r.row, r.rule) for r in made.rejects] == [(1, "correction_without_reason")]
+    assert found(lender, key).outcome == "repaid"
+
+
 def test_one_that_cannot_be_used_fails_as_a_whole_where_that_is_asked(embedded: Lender) -> None:
     with pytest.raises(InvalidInput, match="no such decision"):
         outcomes.record(embedded.installation, embedded.analyst, [told(new_id(NOW))], whole=True)

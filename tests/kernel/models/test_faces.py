@@ -150,6 +150,8 @@ def test_bins_of_a_histogram_hold_every_row_and_its_events() -> None:
     assert sum(n for _, _, n, _ in bins) == 5000
     assert sum(round(observed * n) for _, observed, n, _ in bins) == int(y.sum())
     assert len(bins) <= 21
+    few = pictures.from_histogram(metrics.histogram(y[:150], p[:150]).tolist())
+    assert [n >= pictures.IN_A_BIN for _, _, n, _ in few[:-1]] == [True] * (len(few) - 1)
     assert sum(predicted * n for predicted, _, n, _ in bins) / 5000 == pytest.approx(p.mean(), abs=5e-4)
 
 

@@ -50,7 +50,7 @@ def import_(
     rejects: Annotated[Path | None, typer.Option("--rejects", help="Write the rejected rows (CSV) here.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Record the outcomes of a file; sending it again changes nothing."""
+    """Record the outcomes of a file; sending it again changes nothing. Exit code 3 if rows were rejected."""
     from plumbline.credit.service import outcomes as service
 
     make_room(rejects)
@@ -62,6 +62,8 @@ def import_(
     if rejects is not None:
         _write(found, rejects)
     _show(found, as_json=as_json)
+    if found.rejected:
+        raise typer.Exit(3)
 
 
 @outcomes.command()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from plumbline.console import formats, views
 from plumbline.credit import service, why, words
 from plumbline.credit.intake.schema import Schema
-from plumbline.credit.pages import history, reading
+from plumbline.credit.pages import history, outcomes, reading
 from plumbline.credit.pages.notice_card import Forms, card_of
 from plumbline.credit.service import DecisionView, triage
 from plumbline.credit.tables import Review
@@ -167,7 +167,7 @@ def page_of(request: Request, house: Installation, visitor: Context, prediction_
         *([p.batch_id] if p.batch_id else []),
     ]
     return views.page(
-        request, "credit/decision.html", nav="credit", status=status, view=view, p=p, review=review, batch=batch, words=words, known=known,
+        request, "credit/decision.html", nav="credit", status=status, view=view, p=p, ended=outcomes.ended(p), review=review, batch=batch, words=words, known=known,
         explained=_explained(house, visitor, view, known) if inline else None, low=low, counts=counts, width=reading.WIDTH, cut=why.cut_off(scale, p.extra["threshold"]),
         rank=_rank(low, counts, p.extra["points"]), flags=[words.flag(f, known.features) for f in p.extra["flags"]],
         given=_given(p.content, known.schema) if p.batch_id is None else [], before=_before(house, visitor, view, known),

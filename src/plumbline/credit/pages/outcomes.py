@@ -13,6 +13,7 @@ from starlette.responses import Response
 from plumbline.console import formats, views
 from plumbline.credit import truth, words
 from plumbline.credit.service import outcomes
+from plumbline.kernel import clock
 from plumbline.kernel.errors import InvalidInput, TooLarge
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.models import pictures
@@ -21,11 +22,11 @@ from plumbline.kernel.models.outcomes import SOURCES
 from plumbline.kernel.models.performance import ACCEPTED
 from plumbline.kernel.models.service.cohorts import Cohort, newest
 from plumbline.kernel.models.service.outcomes import Recorded
+from plumbline.kernel.models.tables import Prediction
 
 router = APIRouter()
 FAULTS = 50
 STATES = {"mature": ("ok", "Mature"), "immature": ("", "Immature"), "incomplete": ("warn", "Incomplete")}
-SOURCE_WORDS = {"feed": "A feed", "person": "A person", "rule": "A rule", "audit_sample": "An audit sample"}
 Text = Annotated[str, Form()]
 
 
@@ -113,7 +114,7 @@ def _chosen(cohort: Cohort | None) -> dict[str, Any] | None:
     for name, cell in figures:
         if not cell.value:
             without.setdefault(cell.missing, []).append(name)
-    sources = ", ".join(f"{SOURCE_WORDS.get(s, s.capitalize())} {n:,}" for s, n in tally["sources"].items())
+    sources = ", ".join(f"{words.SOURCES.get(s, s.capitalize())} {n:,}" for s, n in tally["sources"].items())
     facts = [
         ("Decisions", formats.number(tally["rows"])), ("Accepted", formats.number(tally["awaited"])),
         ("Outcomes known", formats.number(tally["labelled"])), ("Defaults", formats.number(tally["events"])),
@@ -135,6 +136,32 @@ def _rank(name: str) -> int:
 def _named(name: str) -> str:
     told = pictures.name_of(name.removesuffix(ACCEPTED))
     return f"{told}, accepted only" if name.endswith(ACCEPTED) else told
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one decision: its chip, what is known of it, and what was known before each correction."""
+
+    chip: tuple[str, str]
+    facts: list[tuple[str, str]]
+    earlier: list[str]
+
+
+def ended(decided: Prediction) -> Ended | None:
+    """Nothing, while it is not known."""
+    if decided.outcome is None:
+        return None
+    told: dict[str, Any] = decided.extra.get("outcome", {})
+    happened = [("Happened", formats.day(clock.parse(told["event_at"])))] if "event_at" in told else []
+    earlier = [
+        f"Before it was corrected: {words.OUTCOMES[was['outcome']][1].lower()}, known since {formats.day(clock.parse(was['outcome_at']))}."
+        for was in told.get("earlier", ())
+    ]
+    known = [
+        ("Known since", formats.day(decided.outcome_at)),
+        ("Known from", words.SOURCES.get(told.get("source", ""), formats.NOTHING)),
+    ]
+    return Ended(words.OUTCOMES[decided.outcome], [*happened, *known], earlier)
 
 
 # --- outcomes come in
@@ -180,7 +207,7 @@ def _form(request: Request, status: int, context: dict[str, Any]) -> Response:
 
 def _sending(largest: int, given: dict[str, str], found: dict[str, str], done: Recorded | None) -> dict[str, Any]:
     return {
-        "largest": largest, "given": given, "found": found, "sources": [(s, SOURCE_WORDS[s]) for s in SOURCES], "done": done,
+        "largest": largest, "given": given, "found": found, "sources": [(s, words.SOURCES[s]) for s in SOURCES], "done": done,
         "rejects": done.rejects[:FAULTS] if done else [], "summary": _summary(done) if done else "",
     }  # fmt: skip
 

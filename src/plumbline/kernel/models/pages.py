@@ -31,7 +31,7 @@ MOST_PICTURES = 4
 DONE = {
     "models.register": "Registered", "models.activate": "Activated", "models.rollback": "Put back", "models.load": "Found damaged",
     "models.finding_take": "Finding taken on", "models.finding_note": "Note on the finding", "models.finding_resolve": "Finding settled",
-    "models.drift_request": "Comparison asked for",
+    "models.drift_request": "Comparison asked for", "models.evaluate": "Performance measured",
 }  # fmt: skip
 Text = Annotated[str, Form()]
 

@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from plumbline.console import charts, formats
 from plumbline.console.charts import Bar
+from plumbline.kernel.models.cohorts import PREFIX
 from plumbline.kernel.models.metrics import wilson
+from plumbline.kernel.models.performance import ACCEPTED
 from plumbline.kernel.models.service import Measured
 from plumbline.kernel.models.tables import Model
 
@@ -23,6 +25,8 @@ NAMES = {
 }  # fmt: skip
 TOLD_FIRST = ("test", "validation", "cross_validation", "policy", "train")
 BINS = 20
+IN_A_BIN = 50
+"""Rows of a bin at least, so that its interval says something: few rows have fewer bins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure on one dataset: written out, its interval, or why there is none."""
+    """A figure on one dataset: written out, its interval, or why there is none; ``note`` says which of the rows it is of."""
 
     value: str
     interval: str = ""
     missing: str = ""
+    note: str = ""
 
 
 def name_of(metric: str) -> str:
@@ -60,26 +65,33 @@ def figure(value: float) -> str:
 
 
 def latest(evaluations: Sequence[Measured]) -> list[Measured]:
-    """The newest evaluation of each dataset, those that say most first."""
+    """The newest evaluation of each dataset, those that say most first; of its own decisions only the newest cohort, one that could
+    be judged if there is any."""
     seen: dict[str, Measured] = {}
     for one in evaluations:  # newest first
         seen.setdefault(one.evaluation.dataset, one)
+    own = sorted((seen[d].evaluation.extra.get("verdict") == "measured", d) for d in seen if d.startswith(PREFIX))
+    for _, dataset in own[:-1]:
+        del seen[dataset]
     return sorted(seen.values(), key=lambda m: (_rank(TOLD_FIRST, m.evaluation.dataset), m.evaluation.dataset))
 
 
 def figures(evaluations: Sequence[Measured]) -> list[tuple[str, str, list[Cell]]]:
-    """Metric → a cell a dataset, in the order of the datasets."""
-    names = {name for one in evaluations for name in (*one.metrics, *one.evaluation.extra.get("undefined", {}))}
+    """Metric → a cell a dataset, in the order of the datasets. One that is of the accepted only stands in the row of the other."""
+    given = {name for one in evaluations for name in (*one.metrics, *one.evaluation.extra.get("undefined", {}))}
+    names = {name.removesuffix(ACCEPTED) for name in given}
     ordered = sorted(names, key=lambda name: (_rank(ORDER, name), name))
     return [(name, name_of(name), [_cell(one, name) for one in evaluations]) for name in ordered]
 
 
 def _cell(one: Measured, name: str) -> Cell:
-    value = one.metrics.get(name)
-    if value is None:
-        return Cell("", missing=one.evaluation.extra.get("undefined", {}).get(name, "not measured"))
-    pair = one.evaluation.extra.get("intervals", {}).get(name)
-    return Cell(figure(value), f"{figure(pair[0])} to {figure(pair[1])}" if pair else "")
+    for wanted in (name, name + ACCEPTED):
+        if wanted in one.metrics:
+            pair = one.evaluation.extra.get("intervals", {}).get(wanted)
+            interval = f"{figure(pair[0])} to {figure(pair[1])}" if pair else ""
+            return Cell(figure(one.metrics[wanted]), interval, note="" if wanted == name else "accepted only")
+    undefined = one.evaluation.extra.get("undefined", {})
+    return Cell("", missing=undefined.get(name + ACCEPTED) or undefined.get(name) or "not measured")
 
 
 def _rank(order: Sequence[str], name: str) -> int:
@@ -108,10 +120,11 @@ def reliability(model: Model, evaluations: Sequence[Measured]) -> Picture | None
 _Bin = tuple[float, float, int, tuple[float, float]]
 
 
-def from_histogram(histogram: Sequence[Sequence[int]], bins: int = BINS) -> list[_Bin]:
+def from_histogram(histogram: Sequence[Sequence[int]], bins: int | None = None) -> list[_Bin]:
     """Bins of about equal counts from an additive score histogram (class × score): predicted, observed, n, Wilson interval."""
     without, events = histogram
     width, total = 1 / len(events), sum(without) + sum(events)
+    bins = bins or max(1, min(BINS, total // IN_A_BIN))
     points: list[_Bin] = []
     n = hit = 0
     mass = 0.0

@@ -211,10 +211,16 @@ def _decided(
                 for one, _ in rows
             ]
             continue
-        found.unchanged += len(rows) - 1
-        written = _write(*rows[0], context, found, reason)
-        if written is not None:
-            yield written
+        settled = False  # by the first row that may be used; the others say the same
+        for row in rows:
+            if settled:
+                found.unchanged += 1
+                continue
+            before = found.rejected
+            written = _write(*row, context, found, reason)
+            settled = found.rejected == before
+            if written is not None:
+                yield written
 
 
 def _latest(one: Told, decisions: Sequence[Known]) -> Known | Reject | None:
