@@ -19,8 +19,10 @@ from plumbline.demonstration import Chapter
 from plumbline.kernel.models.tables import Prediction
 from plumbline.kernel.paging import PageRequest
 
-LOANS = (("branch-harbour.zip", 450, timedelta(days=440)), ("branch-heath.zip", 100, timedelta(days=395)))
+LOANS = (("branch-harbour.zip", 300, timedelta(days=440)), ("branch-heath.zip", 60, timedelta(days=395)))
 """Files, their rows, and how long before the days that are told one by one they were decided: two different months."""
+HARDER = 0.16
+"""Share of defaults in that year, twice that of the training rows: what a model has to be watched for."""
 SENT = (1.0, 0.8)
 """Share of each file's outcomes that the feed brings."""
 ANALYST, ADMIN = "imke.brandt", "mara.voss"
@@ -47,7 +49,7 @@ def decide(chapter: Chapter, scored: File) -> list[list[Loan]]:
     found = []
     for number, (name, rows, before) in enumerate(LOANS):
         chapter.clock.move(chapter.since - before - chapter.clock())
-        portfolio = synthetic.generate(rows, chapter.seed + 3 + number)
+        portfolio = synthetic.generate(rows, chapter.seed + 3 + number, default_rate=HARDER)
         truth = dict(portfolio.tables["application"].select("SK_ID_CURR", "TARGET").iter_rows())
         batch = scored(portfolio, name)
         decided = _rows(chapter, batch)
