@@ -38,7 +38,7 @@ __all__ = ["lenders"]
 WITHOUT_THINGS = {"token", "which", "tree_size"}
 HARMLESS = {
     "active", "by", "days", "example", "kind", "level", "limit", "next", "outcome", "risk_level", "room", "severity", "since", "state", "success",
-    "until", "decision", "max_changes", "below", "first", "second", "size", "format", "detected", "check", "due_within",
+    "until", "decision", "max_changes", "below", "first", "second", "size", "format", "detected", "check", "due_within", "threshold",
 }  # fmt: skip
 SHARED = {"action", "client", "cursor", "resource_type"}  # what is asked for with these is among our own as well
 PARTIAL = {"HX-Request": "true"}

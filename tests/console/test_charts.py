@@ -138,6 +138,8 @@ def test_calibration_fills_its_picture_for_rare_events() -> None:
         lambda: charts.line_chart("f", ["a"], [("a", [None])]),
         lambda: charts.spark([], "f"),
         lambda: charts.curve("f", [(1, 1), (1, 2)]),
+        lambda: charts.curve("f", [(0, 1), (1, 2)], band=[(0, 1)]),
+        lambda: charts.curve("f", [(0, 1), (1, 2)], band=[(0, 1), (0, float("inf"))]),
         lambda: charts.histogram("f", [], low=0, width=1),
         lambda: charts.reliability("f", [(0.5, 1.2, 3)]),
         lambda: charts.bars("f", []),

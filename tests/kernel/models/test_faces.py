@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +39,9 @@ def measured(installation: Installation, firm: Firm, **given: Any) -> UUID:
                   feature_importance={"x": 0.7, "ext_source_2": 0.3}, extra={"histogram": metrics.histogram(y, p).tolist()})
         for dataset in ("cross_validation", "test")
     ]  # fmt: skip
-    extra = {"threshold": 0.2, "curve": {"thresholds": [i / 200 for i in range(201)], "cost": [1 - abs(i - 20) / 400 for i in range(201)]},
+    costs = [1 - abs(i - 20) / 400 for i in range(201)]
+    extra = {"threshold": 0.2, "curve": {"thresholds": [i / 200 for i in range(201)], "cost": costs, "low": [c - 0.1 for c in costs],
+                                         "high": [c + 0.1 for c in costs], "approval_rate": [i / 200 for i in range(201)]},
              "training": {"rows": 8000, "events": 640}, "warnings": ["Few events <b>were</b> seen."]}  # fmt: skip
     return register(
         installation,
@@ -125,6 +128,24 @@ def test_a_versions_page_draws_what_was_measured_and_asks_before_it_acts(
     text = client.get(f"/models/{key}").text
     assert "best so far" in text
     assert 'data-open="rollback"' not in text  # nothing was live before
+
+
+def test_a_threshold_is_looked_at_and_nothing_changes(installation: Installation, firm: Firm, app: FastAPI) -> None:
+    key = measured(installation, firm)
+    reader = signed_in(app, firm, "viewer")
+    told = reader.get(f"/models/{key}/cost?threshold=0.1", headers={"HX-Request": "true"})
+    text = re.sub(r"\s+", " ", told.text)
+    assert (
+        "At <strong>10.0 %</strong> a decision costs 1.000 (0.900 to 1.100), 0.050 more than at 20.0 %; it approves 10.0 %."
+        in text
+    )
+    assert "Tried 10.0 %" in text
+    assert "<html" not in text
+    same = re.sub(r"\s+", " ", reader.get(f"/models/{key}/cost?threshold=0.2").text)
+    assert "as much as at 20.0 %; it approves 20.0 %." in same
+    assert "Tried" not in same
+    assert reader.get(f"/models/{key}/cost?threshold=1.5").status_code == 422
+    assert service.get(installation, firm.admin, str(key)).extra["threshold"] == 0.2
 
 
 def test_a_dialog_names_inputs_that_break(installation: Installation, firm: Firm, app: FastAPI) -> None:

@@ -165,6 +165,7 @@ def curve(
     write_y: Callable[[float], str] = compact,
     names: tuple[str, str] = ("x", "y"),
     diagonal: bool = False,
+    band: Sequence[tuple[float, float]] | None = None,
     height: int = 236,
 ) -> Markup:
     """One value over another number (ROC, gain, cost over threshold), points in the order of x, y from zero up.
@@ -172,16 +173,21 @@ def curve(
     :param marks: (x, its name): dashed lines.
     :param names: what x and y are, for the tooltip.
     :param diagonal: a dashed line from corner to corner for comparison.
-    :raises ValueError: fewer than 2 or more than 120 points, a value that is not finite, a range without width.
+    :param band: of each point the interval of y, drawn as a tint and told in the tooltip.
+    :raises ValueError: fewer than 2 or more than 120 points, a value that is not finite, a range without width, a band of
+        another length.
     """
     check_count(len(points), label)
     check_finite([v for p in points for v in p], label)
     if len(points) < 2:
         raise ValueError(f"{label}: a curve needs two points")
+    check_finite([v for pair in band or () for v in pair], label)
+    if band is not None and len(band) != len(points):
+        raise ValueError(f"{label}: {len(band)} intervals for {len(points)} points")
     low, high = x_range or (min(p[0] for p in points), max(p[0] for p in points))
     if not high > low:
         raise ValueError(f"{label}: all points have the same x")
-    top_value = max(p[1] for p in points) if y_top is None else y_top
+    top_value = max([p[1] for p in points] + [pair[1] for pair in band or ()]) if y_top is None else y_top
     y_ticks = nice_ticks(min(0.0, *(p[1] for p in points)), max(0.0, top_value))
     bottom, ceiling = height - 26, 14
 
@@ -206,14 +212,21 @@ def curve(
         out.append(f'<line class="mark" x1="0" y1="{y(0):.1f}" x2="100%" y2="{ceiling}"/>')
     out += _marks([(x(at), text) for at, text in marks], ceiling, bottom)
     line = [(1000 * x(a), y(b)) for a, b in points]
+    tint = ""
+    if band is not None:
+        around = [(1000 * x(a), y(pair[1])) for (a, _), pair in zip(points, band, strict=True)]
+        around += [(1000 * x(a), y(pair[0])) for (a, _), pair in reversed(list(zip(points, band, strict=True)))]
+        tint = f'<path class="area s0" d="{path(around)}Z"/>'
     out.append(
         f'<svg x="0" y="0" width="100%" height="{bottom + 1}" viewBox="0 0 1000 {bottom + 1}" preserveAspectRatio="none">'
-        f'<path class="line s0" d="{path(line)}"/></svg>'
+        f'{tint}<path class="line s0" d="{path(line)}"/></svg>'
     )
     edges = [x(points[0][0]), *((x(a[0]) + x(b[0])) / 2 for a, b in pairwise(points)), x(points[-1][0])]
     for i, (a, b) in enumerate(points):
         at = f"{100 * x(a):.2f}%"
         tip = f"{names[0]}\t{write_x(a)}\n{names[1]}\t{write_y(b)}"
+        if band is not None:
+            tip += f"\n95 % interval\t{write_y(band[i][0])} to {write_y(band[i][1])}"
         out.append(
             f'<g class="pt" data-tip="{escape(tip)}"><rect class="hit" x="{100 * edges[i]:.2f}%" y="0" '
             f'width="{100 * max(0.0, edges[i + 1] - edges[i]):.2f}%" height="{bottom}"/>'
@@ -230,16 +243,22 @@ def cost_curve(
     threshold: float,
     name: str = "Threshold",
     best: float | None = None,
+    tried: float | None = None,
+    band: Sequence[tuple[float, float]] | None = None,
     unit: str = "Cost",
     height: int = 236,
 ) -> Markup:
     """What a threshold on a probability costs, with the one in use marked and, where it differs, the cheapest.
 
     :param points: (threshold between 0 and 1, cost), in the order of the threshold.
+    :param tried: a threshold that is looked at, marked as well.
+    :param band: of each point the interval of its cost.
     """
     marks: list[Mark] = [(threshold, f"{name} {percent(threshold)}")]
     if best is not None and abs(best - threshold) >= 5e-4:
         marks.append((best, f"Cheapest {percent(best)}"))
+    if tried is not None and abs(tried - threshold) >= 5e-4:
+        marks.append((tried, f"Tried {percent(tried)}"))
     span = points[-1][0] - points[0][0] if points else 1.0
     return curve(
         label,
@@ -247,6 +266,7 @@ def cost_curve(
         marks=marks,
         write_x=lambda v: percent(v, 0 if span >= 0.2 else 1),
         names=("Threshold", unit),
+        band=band,
         height=height,
     )
 

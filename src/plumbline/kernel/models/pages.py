@@ -49,6 +49,17 @@ def model_page(request: Request, house: House, visitor: Visitor, model_id: UUID)
     return views.page(request, "models/model.html", nav="models", **_whole(found, visitor), **_drift(house, visitor, model_id))  # fmt: skip
 
 
+@router.get("/models/{model_id}/cost")
+def model_cost_page(request: Request, house: House, visitor: Visitor, model_id: UUID,
+                    threshold: Annotated[float, Query(ge=0, le=1)] = 0.5) -> Response:  # fmt: skip
+    """The cost curve with a threshold that is looked at; nothing is changed by it."""
+    found = service.detail(house, visitor, model_id)
+    told: dict[str, Any] = {"cost": pictures.cost(found.model, threshold), "cut": pictures.cut(found.model, threshold)}
+    if views.is_partial(request):
+        return views.fragment(request, "models/_cost.html", model=found.model, **told)
+    return views.page(request, "models/model.html", nav="models", **(_whole(found, visitor) | _drift(house, visitor, model_id) | told))  # fmt: skip
+
+
 @router.post("/models/{model_id}/activate")
 def activate_model_form(
     request: Request, house: House, visitor: Visitor, model_id: UUID, reason: Text = "", force: Text = ""
@@ -99,7 +110,7 @@ def _whole(found: Detail, visitor: Context) -> dict[str, Any]:
         "own": trained_by is not None and trained_by == str(visitor.user_id), "breaks": service.contract(found.live, target) if target else [],
         "trainer": found.people.get(UUID(trained_by)) if trained_by else None, "headline": pictures.headline(model),
         "evaluations": [(m, pictures.dataset_of(m.evaluation.dataset)) for m in evaluations], "figures": pictures.figures(evaluations),
-        "reliability": pictures.reliability(model, evaluations), "cost": pictures.cost(model), "importance": pictures.importance(evaluations),
+        "reliability": pictures.reliability(model, evaluations), "cost": pictures.cost(model), "cut": None, "importance": pictures.importance(evaluations),
         "features": sorted((_feature(f, shares) for f in model.features), key=lambda f: -(f["share"] or 0.0)), "shown": SHOWN_FEATURES,
         "facts": _facts(model), "history": [_event(e, found.people) for e in found.history], "warnings": model.extra.get("warnings") or [],
         "found": {}, "given": {},

@@ -152,20 +152,56 @@ def _reliability(points: list[_Bin], dataset: str) -> Picture | None:
                    ("Predicted", "Observed", "Rows", "95 % interval"), table)  # fmt: skip
 
 
-def cost(model: Model) -> Picture | None:
-    """What each threshold costs, if the room has measured it."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a threshold does on the rows its curve was measured on: the grid's nearest point.
+
+    :ivar approves: share of the rows that are approved.
+    :ivar more: its cost less that of the threshold in use, both at their grid points.
+    """
+
+    threshold: float
+    cost: float
+    low: float
+    high: float
+    approves: float
+    more: float
+
+
+def cut(model: Model, threshold: float) -> Cut | None:
+    """A threshold looked at beside the one in use, if the room has measured a curve."""
+    curve, used = model.extra.get("curve"), model.extra.get("threshold")
+    if not curve or used is None:
+        return None
+
+    def nearest(at: float) -> int:
+        return min(range(len(curve["thresholds"])), key=lambda i: abs(curve["thresholds"][i] - at))
+
+    i, now = nearest(threshold), nearest(used)
+    return Cut(curve["thresholds"][i], curve["cost"][i], curve["low"][i], curve["high"][i], curve["approval_rate"][i],
+               curve["cost"][i] - curve["cost"][now])  # fmt: skip
+
+
+def cost(model: Model, tried: float | None = None) -> Picture | None:
+    """What each threshold costs, if the room has measured it.
+
+    :param tried: a threshold that is looked at.
+    """
     curve, threshold = model.extra.get("curve"), model.extra.get("threshold")
     if not curve or threshold is None or len(curve["thresholds"]) < 2:
         return None
     points = list(zip(curve["thresholds"], curve["cost"], strict=True))
+    spans = dict(zip(curve["thresholds"], zip(curve["low"], curve["high"], strict=True), strict=True))
     at = min(points, key=lambda p: abs(p[0] - threshold))
     cheapest = min(points, key=lambda p: p[1])
     label = f"The threshold {formats.percent(threshold)} costs {formats.number(at[1], 3)} a decision; the cheapest is {formats.percent(cheapest[0])}."
     shown = charts.thin(points)
-    chart = charts.cost_curve(label, shown, threshold=threshold, best=cheapest[0], unit="Cost a decision")
-    table = [(formats.percent(t), formats.number(c, 4)) for t, c in shown[:: max(1, len(shown) // 25)]]
-    return Picture("Cost by threshold", "Mean cost of a decision, a missed event and a refused good one weighed by the policy", chart,
-                   ("Threshold", "Cost a decision"), table)  # fmt: skip
+    chart = charts.cost_curve(label, shown, threshold=threshold, best=None if tried is not None else cheapest[0], tried=tried, band=[spans[t] for t, _ in shown],
+                              unit="Cost a decision")  # fmt: skip
+    rows = shown[:: max(1, len(shown) // 25)]
+    table = [(formats.percent(t), formats.number(c, 4), f"{formats.number(spans[t][0], 4)} to {formats.number(spans[t][1], 4)}") for t, c in rows]  # fmt: skip
+    return Picture("Cost by threshold", "Mean cost of a decision, a missed event and a refused good one weighed by the policy; the tint is its 95 % interval",
+                   chart, ("Threshold", "Cost a decision", "95 % interval"), table)  # fmt: skip
 
 
 def importance(evaluations: Sequence[Measured], *, most: int = 15) -> Picture | None:
