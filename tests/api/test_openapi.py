@@ -39,6 +39,7 @@ OPERATIONS = {
     "list_credit_batches": "GET /api/v1/credit/batches", "get_credit_batch": "GET /api/v1/credit/batches/{batch_id}",
     "download_credit_batch": "GET /api/v1/credit/batches/{batch_id}/{which}",
     "cancel_credit_batch": "POST /api/v1/credit/batches/{batch_id}/cancel", "resume_credit_batch": "POST /api/v1/credit/batches/{batch_id}/resume",
+    "list_metrics": "GET /api/v1/metrics",
     "run_model_drift": "POST /api/v1/models/{model}/drift", "list_model_drift": "GET /api/v1/models/{model}/drift",
     "get_model_drift": "GET /api/v1/models/{model}/drift/{report_id}", "verify_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/verification",
     "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
@@ -68,7 +69,7 @@ TEXTS = {
     f"{WITNESS}add-checkpoint",
     f"{WITNESS}key",
 }
-PARTS = {"identity", "ledger", "models", "jobs", "findings", "lifecycle", "dossier", "credit"}
+PARTS = {"identity", "ledger", "models", "jobs", "findings", "lifecycle", "dossier", "overview", "credit"}
 JSON, FILE, PROBLEM = "application/json", "multipart/form-data", "application/problem+json"
 
 

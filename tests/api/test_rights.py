@@ -49,7 +49,7 @@ NEEDS = {
     "POST /credit/decisions/{prediction_id}/override": "credit.approve",
     "GET /api/v1/models": "models.read", "GET /api/v1/models/{model}": "models.read", "GET /api/v1/models/{model}/evaluations": "models.read",
     "POST /api/v1/models/{model}/activate": "models.activate", "POST /api/v1/models/{name}/rollback": "models.activate",
-    "GET /models": "models.read", "GET /models/{model_id}": "models.read", "POST /models/{model_id}/activate": "models.activate",
+    "GET /api/v1/metrics": "models.read", "GET /models": "models.read", "GET /models/{model_id}": "models.read", "POST /models/{model_id}/activate": "models.activate",
     "POST /models/{model_id}/rollback": "models.activate",
     "GET /api/v1/jobs": "jobs.read", "GET /api/v1/jobs/{job_id}": "jobs.read", "POST /api/v1/jobs/{job_id}/cancel": "jobs.manage jobs.read",
     "POST /api/v1/jobs/{job_id}/retry": "jobs.manage jobs.read", "GET /jobs": "jobs.read", "GET /jobs/{job_id}": "jobs.read",

@@ -31,6 +31,7 @@ room = Room(
         "credit.approve": ("analyst", "admin"),
         "credit.notice": ("analyst", "admin"),
     },
+    sources="plumbline.credit.service.sources:SOURCES",
     dossiers={"credit": "plumbline.credit.dossier:tell"},
     sdk="plumbline.credit.sdk:Credit",
     demonstration="plumbline.credit.demonstration:chapter",

@@ -14,6 +14,7 @@ from plumbline.credit.decision import TYPE
 from plumbline.credit.tables import CreditNotice, Review
 from plumbline.kernel.database import WriteSession, changed, first_id, one, page, scoped, upsert
 from plumbline.kernel.ledger.service.erasing import ERASED
+from plumbline.kernel.ledger.tables import AuditEntry
 from plumbline.kernel.models.tables import Prediction
 from plumbline.kernel.paging import Page, PageRequest
 
@@ -132,6 +133,28 @@ def notices(session: Session, organization_id: UUID, request: PageRequest, *, st
     if due_before is not None:
         statement = statement.where(CreditNotice.due_at < due_before)
     return page(session, statement, CreditNotice, request)
+
+
+def notices_due(session: Session, organization_id: UUID, since: datetime, until: datetime) -> dict[str, int]:
+    """State → notices whose clock ended in ``since`` ≤ t < ``until``."""
+    statement = (
+        sa.select(CreditNotice.state, sa.func.count())
+        .where(
+            CreditNotice.organization_id == organization_id, CreditNotice.due_at >= since, CreditNotice.due_at < until
+        )
+        .group_by(CreditNotice.state)
+    )
+    return {row[0]: row[1] for row in session.execute(statement)}
+
+
+def replays(session: Session, organization_id: UUID, since: datetime, until: datetime) -> tuple[int, int]:
+    """Decisions that were run again in ``since`` ≤ t < ``until``: how many came out equal, and how many there were."""
+    statement = sa.select(AuditEntry.details).where(
+        AuditEntry.organization_id == organization_id, AuditEntry.action == "credit.replay", AuditEntry.success,
+        AuditEntry.id >= first_id(since), AuditEntry.id < first_id(until),
+    )  # fmt: skip
+    equal = [bool((row or {}).get("equal")) for row in session.scalars(statement)]
+    return sum(equal), len(equal)
 
 
 def decided_at(session: Session, organization_id: UUID, keys: Sequence[UUID]) -> list[tuple[UUID, datetime]]:

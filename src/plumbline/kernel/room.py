@@ -48,6 +48,8 @@ class Room:
     :param findings: ``"module:object"`` with ``take``, ``note``, ``resolve``: how a finding of the room is worked on.
     :param records: ``"module:function"`` that checks the room's rows against what ledger entries commit to.
     :param erasable: ``"module:object"`` with ``find`` and ``erase``: what the room holds of a subject.
+    :param sources: ``"module:tuple"`` of metric sources: what the room measures about its own work
+        (:class:`plumbline.kernel.sources.MetricSource`).
     :param dossiers: prediction type → ``"module:function"`` that tells a decision of it in full.
     :param sdk: ``"module:class"`` behind ``Workspace.<name>``.
     :param demonstration: ``"module:function"`` that adds the room's chapter.
@@ -72,6 +74,7 @@ class Room:
     findings: str | None = None
     records: str | None = None
     erasable: str | None = None
+    sources: str | None = None
     dossiers: dict[str, str] | None = None
     sdk: str | None = None
     demonstration: str | None = None

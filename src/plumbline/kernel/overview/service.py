@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from plumbline.kernel.models.predictions import LOOKED_AT
 from plumbline.kernel.models.tables import Model
 from plumbline.kernel.overview import repository
 from plumbline.kernel.overview.repository import HourCount, Recorded
+from plumbline.kernel.sources import MetricSource, Sample
 
 SHOWN = 10
 """Findings on the page."""
@@ -175,3 +177,12 @@ def by_weekday(hours: Iterable[HourCount], now: datetime, weeks: int = 4) -> lis
         if hour.at >= first:
             cells[hour.at.weekday()][hour.at.hour // 2] += hour.count
     return cells
+
+
+def metric_facts(source: MetricSource, sample: Sample) -> dict[str, Any]:
+    """A metric source and its sample, as every face tells them."""
+    return {
+        "key": source.key, "title": source.title, "unit": source.unit, "direction": source.direction,
+        "window_days": source.window.days if source.window else None, "value": sample.value, "numerator": sample.numerator,
+        "denominator": sample.denominator, "measured_at": sample.measured_at, "evidence": sample.evidence, "reason": sample.reason,
+    }  # fmt: skip
