@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import proofs, quality, recorded, speed
+from benchmarks import fairness, proofs, quality, recorded, speed
 from benchmarks.harness import Bench
 from benchmarks.house import House
 from benchmarks.material import Material
@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         material = Material(Path(temporary), quick=bench.quick)
         bench.measure("quality", lambda: quality.run(bench))
         bench.measure("generated", lambda: proofs.quality_on_generated(bench, material))
+        bench.measure("leaks", lambda: fairness.leaks(bench, material))
+        bench.measure("twin", lambda: fairness.twin(bench, material))
+        bench.measure("groups", lambda: fairness.groups(bench, material))
         bench.measure("reasons", lambda: proofs.reasons(bench, material))
         bench.measure("invariance", lambda: proofs.invariance(bench, material))
         bench.measure("latency", lambda: speed.latency(bench, material))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from plumbline.kernel.faces.cli import (
     print_table,
     progress,
 )
+
+if TYPE_CHECKING:
+    from plumbline.credit.modelling.leaks import LeakReport
 
 
 @credit.command()
@@ -97,20 +100,23 @@ def check(
     rejects: Annotated[Path | None, typer.Option("--rejects", help="Write the rejected rows here (CSV).")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read and validate files; nothing is stored. Exit code 3 if rows were rejected."""
+    """Read and validate files, and look for columns that give the outcome away; nothing is stored.
+
+    Exit code 3 if rows were rejected or the outcome leaks.
+    """
     from plumbline.credit import service
     from plumbline.credit.intake.schema import Schema
     from plumbline.credit.results import guarded, written
 
     make_room(rejects)
-    found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits(context))
+    found = service.check_files(path, Schema.load(schema), scoring=scoring, limits=limits(context), leaks=True)
     if rejects is not None:
         with written(rejects) as file:
             guarded(found.rejects).write_csv(file)
     facts = {
         "rows": found.rows, "accepted": found.rows - found.rejected_rows, "rejected": found.rejected_rows,
         "tables": {name: frame.height for name, frame in found.tables.items()}, "warnings": found.warnings,
-        "rejects": found.rejects.head(20).to_dicts(),
+        "rejects": found.rejects.head(20).to_dicts(), "leaks": None if found.leaks is None else found.leaks.to_dict(),
     }  # fmt: skip
     if as_json:
         print_json(facts)
@@ -120,8 +126,29 @@ def check(
             typer.echo(f"  {warning}")
         if found.rejects.height:
             print_table(found.rejects.columns, found.rejects.head(20).rows(), title="rejected (first 20 faults)")
-    if found.rejected_rows:
+        if found.leaks is not None:
+            _leaks(found.leaks)
+        elif not scoring:
+            typer.echo("No look for leaks: the rows do not hold both outcomes.")
+    if found.rejected_rows or (found.leaks is not None and found.leaks.alarms):
         raise typer.Exit(3)
+
+
+def _leaks(found: LeakReport) -> None:
+    best, sample = found.best, "" if found.rows == found.rows_given else f", a sample of {found.rows_given:,}"
+    told = f"; the one that tells most is {best.column} (AUC {best.auc:.3f})" if best is not None else ""
+    typer.echo(f"{len(found.columns)} columns looked at for leaks on {found.rows:,} rows{sample}{told}")
+    for column in found.suspects:
+        typer.echo(f"  {column.column} tells much of the outcome (AUC {column.auc:.3f}): was it known at the decision?")
+    if found.equal_rows:
+        typer.echo(f"  {found.equal_rows:,} rows equal an earlier one in all columns; a split keeps such rows together")
+    if found.alarms:
+        examples = {c.column: ", ".join(f"{v:g}" for v in c.examples) for c in found.columns}
+        rows = [
+            [a.column, a.kind, a.text, examples.get(a.column, "") if a.kind == "odd cells" else ""]
+            for a in found.alarms
+        ]
+        print_table(["column", "kind", "what", "such cells"], rows, title=f"\n{len(found.alarms)} leaks")
 
 
 @credit.command()
@@ -138,9 +165,16 @@ def train(
     protected: Annotated[
         bool, typer.Option("--use-protected", help="Also learn from protected attributes (recorded).")
     ] = False,
+    accept_leak: Annotated[
+        str | None,
+        typer.Option("--accept-leak", metavar="REASON", help="Train although the outcome leaks; why is recorded."),
+    ] = None,
+    limit: Annotated[
+        float, typer.Option("--limit", min=0.01, max=1.0, help="Least approval-rate ratio of a group that passes.")
+    ] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """Train a model and register it. It decides nothing before it is activated."""
+    """Train a model and register it, if no column gives the outcome away. It decides nothing before it is activated."""
     from plumbline.credit import service
     from plumbline.credit.intake.schema import Schema
 
@@ -149,12 +183,31 @@ def train(
     found = with_outcomes(called.installation, path, declared)
     with progress("training"):
         model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
-                              searched=searched, exclude_protected=not protected, source=path.name)  # fmt: skip
+                              searched=searched, exclude_protected=not protected, source=path.name, accept_leak=accept_leak, limit=limit)  # fmt: skip
     facts: dict[str, Any] = {
         "model": f"{model.name}@{model.version}", "id": model.id, "sha256": model.extra["sha256"], **model.metrics,
         "threshold": model.extra["threshold"], "rows": model.extra["training"]["rows"], "split": model.extra["training"]["protocol"],
         "warnings": model.extra["warnings"],
     }  # fmt: skip
+    if as_json:
+        facts |= {"twin": model.extra["twin"], "leaks": model.extra["leaks"]}
+    else:
+        facts |= _twin(model.extra["twin"])
     print_facts(facts, as_json=as_json)
     if not as_json:
+        for alarm in (model.extra["leaks"] or {}).get("alarms", ()):
+            typer.echo(f"  leak, accepted: {alarm['column']}: {alarm['text']}", err=True)
+        typer.echo(f"How groups fare: plumbline credit fairness {model.name}@{model.version}")
+        typer.echo(f"The twin's points: plumbline credit scorecard {model.name}@{model.version}")
         typer.echo(f"Activate it: plumbline models activate {model.name}@{model.version}")
+
+
+def _twin(found: dict[str, Any]) -> dict[str, Any]:
+    """The additive twin in two lines."""
+    told = {
+        f"additive twin, {g['dataset']}": f"AUC {g['twin']:.4f}, champion better by {g['difference']:+.4f} [{g['low']:+.4f}, {g['high']:+.4f}]"
+        for g in found["gaps"]
+    }
+    error = found["points_error"]
+    return {**told, "its points": f"{found['bins']} bins of {found['features']} features; rounding moves a sum by {error['mean']:.1f} on average, "
+                                  f"{error['largest']:.1f} at most"}  # fmt: skip

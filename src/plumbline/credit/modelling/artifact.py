@@ -1,8 +1,8 @@
 """The artefact of a trained model: everything a decision needs, as data, with rows that prove it still computes the same.
 
 Members: ``manifest.json`` (features, target, parameters, training data, versions, golden rows), ``transformer.json``
-and ``schema.json`` (if given), ``calibration.json``, ``policy.json``, ``reasons.json``, ``report.json``, ``tables/*.npy``
-and ``model.txt`` (LightGBM's text, for tests and export). Same data, seed, versions and machine type: the same bytes.
+and ``schema.json`` (if given), ``calibration.json``, ``policy.json``, ``reasons.json``, ``report.json``, ``tables/*.npy``,
+``twin/*.npy`` (the additive twin) and ``model.txt`` (LightGBM's text, for tests and export). Same data, seed, versions and machine type: the same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from plumbline.credit.modelling.logistic import logistic
 from plumbline.credit.modelling.policy import Policy
 from plumbline.credit.modelling.reasons import ReasonBook
 from plumbline.credit.modelling.training import Trained
+from plumbline.credit.modelling.twin import Twin
 from plumbline.kernel import canonical
 from plumbline.kernel.errors import Corrupt, Where
 from plumbline.kernel.models.artifacts import array_from_bytes, array_to_bytes
@@ -33,6 +34,7 @@ FORMAT = 1
 GOLDEN_ROWS = 24
 GOLDEN_TOLERANCE = 1e-9
 _TABLES = "tables/"
+_TWIN = "twin/"
 
 
 def machine() -> str:
@@ -163,6 +165,8 @@ def members_of(
     members["model.txt"] = trained.text.encode()
     for name, array in trained.tables.arrays().items():
         members[f"{_TABLES}{name}.npy"] = array_to_bytes(array)
+    for name, array in trained.twin.arrays().items():
+        members[f"{_TWIN}{name}.npy"] = array_to_bytes(array)
     return members
 
 
@@ -172,6 +176,11 @@ def with_policy(members: Mapping[str, bytes], policy: Policy) -> dict[str, bytes
     manifest["thresholds"] = {"decision": policy.threshold}
     manifest["costs"] = {"false_negative": policy.cost_fn, "false_positive": policy.cost_fp}
     changed = {"manifest.json": canonical.dumps(manifest), "policy.json": canonical.dumps(policy.to_dict())}
+    twin = read_twin(members)
+    if twin is not None:
+        changed |= {
+            f"{_TWIN}{name}.npy": array_to_bytes(array) for name, array in twin.on(policy.scale).arrays().items()
+        }
     return {**members, **changed}
 
 
@@ -190,13 +199,32 @@ def read_tables(members: Mapping[str, bytes]) -> TreeTables:
 
     :raises Corrupt: an array is missing, of the wrong kind, or points outside another.
     """
-    arrays = {
-        name.removeprefix(_TABLES).removesuffix(".npy"): array_from_bytes(data, name)
-        for name, data in members.items()
-        if name.startswith(_TABLES)
-    }
+    arrays = _arrays(members, _TABLES)
     try:
         return TreeTables(arrays)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise Corrupt(f"The tables of the model do not fit together: {error}.", where=Where(file="tables"),
                       remedy="Restore the model file from a backup.") from None  # fmt: skip
+
+
+def read_twin(members: Mapping[str, bytes]) -> Twin | None:
+    """The additive twin of an artefact; None if it was made before there were twins.
+
+    :raises Corrupt: an array is missing, or does not fit the others.
+    """
+    arrays = _arrays(members, _TWIN)
+    if not arrays:
+        return None
+    try:
+        return Twin.from_arrays(arrays)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise Corrupt(f"The tables of the model's twin do not fit together: {error}.", where=Where(file="twin"),
+                      remedy="Restore the model file from a backup.") from None  # fmt: skip
+
+
+def _arrays(members: Mapping[str, bytes], folder: str) -> dict[str, npt.NDArray[Any]]:
+    return {
+        name.removeprefix(folder).removesuffix(".npy"): array_from_bytes(data, name)
+        for name, data in members.items()
+        if name.startswith(folder)
+    }

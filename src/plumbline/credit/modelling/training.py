@@ -23,6 +23,7 @@ from plumbline.credit.modelling.champion import (
     search,
 )
 from plumbline.credit.modelling.contributions import TreeTables
+from plumbline.credit.modelling.fairness import LIMIT, FairnessReport, fairness
 from plumbline.credit.modelling.logistic import logistic
 from plumbline.credit.modelling.policy import (
     CostCurve,
@@ -35,6 +36,7 @@ from plumbline.credit.modelling.policy import (
 from plumbline.credit.modelling.reasons import ReasonBook
 from plumbline.credit.modelling.splits import Split, split
 from plumbline.credit.modelling.trees import Forest
+from plumbline.credit.modelling.twin import Twin, TwinReport, train_twin
 from plumbline.kernel.models import metrics
 from plumbline.kernel.models.calibration import CalibrationMap, CalibrationTest, calibrate_if_needed, calibration
 from plumbline.kernel.models.metrics import Evaluation, ReliabilityPoint, Undefined
@@ -66,6 +68,9 @@ class TrainingReport:
     :ivar histograms: dataset to additive score histograms, shape (2, 1000).
     :ivar folds: measure to its value in each fold.
     :ivar importance: share of the mean absolute contribution by feature, largest first.
+    :ivar twin: the additive twin beside the champion, and what it gives up.
+    :ivar fairness: how groups fare on policy and test rows together, each scored by a model that had not seen it; None
+        where no group is known.
     """
 
     headline: dict[str, float]
@@ -77,8 +82,10 @@ class TrainingReport:
     threshold: ThresholdChoice
     calibration: CalibrationTest | None
     importance: dict[str, float]
+    twin: TwinReport
     warnings: list[str] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    fairness: FairnessReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form, stored in the artefact."""
@@ -92,6 +99,8 @@ class TrainingReport:
             "threshold": asdict(self.threshold),
             "calibration": None if self.calibration is None else asdict(self.calibration),
             "importance": self.importance,
+            "twin": self.twin.to_dict(),
+            "fairness": None if self.fairness is None else self.fairness.to_dict(),
             "warnings": self.warnings,
             "trials": [{"settings": t.settings.to_dict(), "log_loss": t.log_loss} for t in self.trials],
         }
@@ -99,10 +108,11 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained champion, ready to be packed into an artefact."""
+    """A trained champion and its additive twin, ready to be packed into an artefact."""
 
     text: str
     tables: TreeTables
+    twin: Twin
     features: tuple[FeatureInfo, ...]
     settings: Settings
     calibration: CalibrationMap
@@ -185,6 +195,8 @@ def train(
     folds: int = 5,
     searched: bool = False,
     data_sha256: str | None = None,
+    groups: pl.DataFrame | None = None,
+    limit: float = LIMIT,
 ) -> Trained:
     """Train a champion on a matrix and its labels (1 = default).
 
@@ -196,6 +208,8 @@ def train(
     :param times: when each application was made; then the latest rows are the test.
     :param searched: choose among twelve settings by cross-validated log loss on the training rows.
     :param data_sha256: hash of the raw data, if the caller has it; else that of matrix and labels.
+    :param groups: each row's group by audited attribute (:func:`groups.groups_of`); no model sees it.
+    :param limit: least approval-rate ratio that passes.
     :raises InvalidInput: labels other than 0/1, or fewer rows of an outcome than folds.
     """
     labels = checked_labels(y, len(matrix.values))
@@ -203,8 +217,8 @@ def train(
     cost_fn, cost_fp = costs
     parts = split(matrix.ids, matrix.values, times=times, seed=chosen.seed)
     learnt, outcome = _part(matrix, parts.train), labels[parts.train]
-    groups = np.unique(parts.groups[parts.train], return_index=True, return_inverse=True)
-    firsts = groups[1][groups[2]]
+    alike = np.unique(parts.groups[parts.train], return_index=True, return_inverse=True)
+    firsts = alike[1][alike[2]]
 
     trials = search(learnt, outcome, settings=chosen, folds=folds, groups=firsts) if searched else []
     chosen = trials[0].settings if trials else chosen
@@ -213,15 +227,25 @@ def train(
     tables = TreeTables.build(Forest.from_text(text))
 
     scored: dict[str, tuple[Labels, Floats]] = {"cross_validation": (outcome, out_of_fold.raw)}
-    scored["policy"] = scored["cross_validation"]
+    scored["policy"], places = scored["cross_validation"], {"policy": parts.train}
     for name, rows in (("policy", parts.policy), ("test", parts.test)):
         if len(rows):
             scored[name] = (labels[rows], tables.raw(np.asfortranarray(matrix.values[rows])))
+            places[name] = rows
     known, raw = scored["policy"]
     fitted, test = calibrate_if_needed(known, raw)
     policy_probability = logistic(fitted.apply(raw))
     threshold = choose_threshold(known, policy_probability, cost_fn, cost_fp, seed=chosen.seed)
     policy = Policy(threshold.threshold, cost_fn, cost_fp)
+
+    twin, twin_report = train_twin(
+        learnt, outcome, chosen, policy.scale, out_of_fold=out_of_fold.raw, folds=folds, groups=firsts,
+        test=(*scored["test"], matrix.values[parts.test]) if "test" in scored else None,
+    )  # fmt: skip
+    audit = None if groups is None or not groups.width else fairness(
+        pl.concat([groups[places[name]] for name in places]), np.concatenate([scored[name][0] for name in places]),
+        fitted.apply(np.concatenate([scored[name][1] for name in places])), threshold=policy.threshold, limit=limit,
+    )  # fmt: skip
 
     evaluations, histograms = {}, {}
     for name, (truth, score) in scored.items():
@@ -243,12 +267,15 @@ def train(
         threshold=threshold,
         calibration=test,
         importance=_importance(tables, np.asfortranarray(sample), matrix.features),
+        twin=twin_report,
+        fairness=audit,
         warnings=warnings(policy_probability, policy),
         trials=trials,
     )
     return Trained(
         text=text,
         tables=tables,
+        twin=twin,
         features=matrix.features,
         settings=chosen,
         calibration=fitted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from plumbline.console import views
-from plumbline.credit.pages import batches, decision, home, notices, outcomes, scoring, whatif
+from plumbline.credit.pages import batches, decision, fairness, home, notices, outcomes, scoring, whatif
 
 views.register_templates("plumbline.credit", "credit")
 router = APIRouter()
@@ -16,6 +16,7 @@ for part in (
     whatif.router,
     batches.router,
     outcomes.router,
+    fairness.router,
     notices.router,
 ):
     router.include_router(part)
