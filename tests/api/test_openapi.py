@@ -45,6 +45,8 @@ OPERATIONS = {
     "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
     "record_credit_outcomes": "POST /api/v1/credit/outcomes", "record_credit_outcome_file": "POST /api/v1/credit/outcomes/file",
     "get_credit_performance": "GET /api/v1/credit/performance",
+    "fairness_of_credit_model": "GET /api/v1/credit/models/{model}/fairness",
+    "scorecard_of_credit_model": "GET /api/v1/credit/models/{model}/scorecard",
     "list_credit_notices": "GET /api/v1/credit/notices", "get_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice",
     "print_credit_notice": "GET /api/v1/credit/predictions/{prediction_id}/notice.html",
     "issue_credit_notice": "POST /api/v1/credit/predictions/{prediction_id}/notice",

@@ -39,6 +39,8 @@ NEEDS = {
     "POST /api/v1/credit/outcomes": "credit.outcomes", "POST /api/v1/credit/outcomes/file": "credit.outcomes",
     "GET /api/v1/credit/performance": "credit.read", "GET /credit/performance": "credit.read",
     "GET /credit/outcomes/new": "credit.outcomes", "POST /credit/outcomes": "credit.outcomes",
+    "GET /api/v1/credit/models/{model}/fairness": "credit.read", "GET /api/v1/credit/models/{model}/scorecard": "credit.read",
+    "GET /credit/models/{model}/fairness": "credit.read", "GET /credit/models/{model}/scorecard": "credit.read",
     "GET /api/v1/credit/notices": "credit.read", "GET /api/v1/credit/predictions/{prediction_id}/notice": "credit.read",
     "GET /api/v1/credit/predictions/{prediction_id}/notice.html": "credit.read",
     "POST /api/v1/credit/predictions/{prediction_id}/notice": "credit.notice",

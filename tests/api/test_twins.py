@@ -36,7 +36,7 @@ from tests.credit.trained import Lender, application_with, copied, lenders, payl
 __all__ = ["lenders"]
 # these name no thing of an organization, or a link that is its own proof
 WITHOUT_THINGS = {"token", "which", "tree_size"}
-HARMLESS = {
+HARMLESS = {"feature",
     "active", "by", "days", "example", "kind", "level", "limit", "next", "outcome", "risk_level", "room", "severity", "since", "state", "success",
     "until", "decision", "max_changes", "below", "first", "second", "size", "format", "detected", "check", "due_within", "threshold",
 }  # fmt: skip

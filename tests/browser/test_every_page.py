@@ -75,7 +75,7 @@ def samples(desk: Desk) -> dict[str, list[str]]:
     verifying = checking.request(house, lender.admin)
     return {
         "prediction_id": [str(k) for k in (first, second, resolved, row.id)], "batch_id": [str(v.batch.id) for v in (done, failed, waiting)],
-        "finding_id": [str(finding.id)], "model_id": [str(lender.model_id)], "entry_id": [str(entry.id)], "user_id": [str(lender.people["viewer"])],
+        "finding_id": [str(finding.id)], "model_id": [str(lender.model_id)], "model": [str(lender.model_id)], "entry_id": [str(entry.id)], "user_id": [str(lender.people["viewer"])],
         "job_id": [str(v.batch.job_id) for v in (done, failed, waiting)], "which": ["results"], "key_id": [str(_key(desk))],
         "evidence_id": [str(k) for k in (first, row.id, entry.id)], "tree_size": [str(size)],
         "verification_id": [str(verification.id)], "verifying_id": [str(verifying)],

@@ -19,6 +19,9 @@ room = Room(
     schedules={"credit notices": ("23 5 * * *", "credit.notices")},
     model_kinds={"credit": "plumbline.credit.modelling.scorer:Scorer.load"},
     outcomes={"credit": "plumbline.credit.service.outcomes:KIND"},
+    model_pages={
+        "credit": (("How groups fare", "/credit/models/{id}/fairness"), ("Scorecard", "/credit/models/{id}/scorecard"))
+    },
     promotions={"credit": "plumbline.credit.service.promotion:gates"},
     findings="plumbline.credit.service:triage",
     erasable="plumbline.credit.service.erasing:erasable",

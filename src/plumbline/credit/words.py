@@ -89,6 +89,8 @@ def flag(text: str, features: Mapping[str, FeatureInfo]) -> str:
     kind, _, name = text.partition(":")
     if kind == "sparse":
         return "Much less is known of this application than of those the model learnt from."
+    if kind == "twin":
+        return f"The additive twin of the model puts it at {name}: the two are more than one level apart."
     info = features.get(name)
     known = _FLAGS.get(kind)
     if known is None:

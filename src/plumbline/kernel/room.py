@@ -42,6 +42,7 @@ class Room:
     :param tables: the module that declares its tables.
     :param rights: right → roles that hold it.
     :param model_kinds: kind → ``"module:loader"``.
+    :param model_pages: kind → pages of the room about a version, as (title, path with ``{id}``): its page links to them.
     :param promotions: kind → ``"module:function"`` that says what a version must show before it is activated.
     :param outcomes: prediction type → ``"module:object"`` that says what its outcomes are
         (:class:`plumbline.kernel.models.outcomes.OutcomeKind`).
@@ -69,6 +70,7 @@ class Room:
     tables: str | None = None
     rights: dict[str, tuple[str, ...]] | None = None
     model_kinds: dict[str, str] | None = None
+    model_pages: dict[str, tuple[tuple[str, str], ...]] | None = None
     promotions: dict[str, str] | None = None
     outcomes: dict[str, str] | None = None
     findings: str | None = None

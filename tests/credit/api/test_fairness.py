@@ -34,3 +34,18 @@ def test_a_program_reads_how_groups_fare(embedded: Lender, sqlite_lenders: dict[
         assert unknown["reason"]
         assert ask(f"/models/{other.model_id}/fairness", key).status_code == 404
         assert ask(f"/models/{embedded.model_id}/fairness", None).status_code == 401
+
+
+def test_a_program_reads_the_scorecard(embedded: Lender) -> None:
+    key = {"Authorization": f"Bearer {embedded.keys['analyst']}"}
+    with (
+        serve(create_app(embedded.installation)) as address,
+        httpx.Client(base_url=f"{address}/api/v1/credit/models", trust_env=False, headers=key) as client,
+    ):
+        card = client.get(f"/{embedded.model_id}/scorecard").json()
+        assert card["model"]["sha256"] == embedded.sha256
+        assert card["decides"] is False
+        assert {g["dataset"] for g in card["gaps"]} >= {"cross_validation"}
+        one = client.get(f"/{embedded.model_id}/scorecard", params={"feature": "EXT_SOURCE_2"}).json()
+        assert one["bins"] == [b for b in card["bins"] if b["feature"] == "EXT_SOURCE_2"] != []
+        assert client.get(f"/{embedded.model_id}/scorecard", params={"feature": "SHOE_SIZE"}).status_code == 404

@@ -34,3 +34,15 @@ def test_leaks_are_told_by_check_and_stop_the_training(call: Call, tmp_path: Pat
     assert "--accept-leak" in said
     scoring = call("credit", "check", str(application), "--scoring")
     assert scoring["leaks"] is None
+
+
+def test_the_twin_may_be_trained_to_decide(call: Call, tmp_path: Path) -> None:
+    synthetic.write_stream(tmp_path / "clean", 1500, 4, months=2)
+    made = call(
+        "credit", "train", str(tmp_path / "clean" / "application.csv"), "--name", "scorecard", "--twin-champion"
+    )
+    assert made["twin"]["decides"] is True
+    assert made["twin"]["gaps"] == []
+    card = call("credit", "scorecard", made["model"])
+    assert card["decides"] is True
+    assert "additive itself" in call("credit", "scorecard", made["model"], text=True)

@@ -13,6 +13,8 @@ from plumbline.credit.features.matrix import Matrix
 from plumbline.credit.modelling.artifact import members_of, read_twin, with_policy
 from plumbline.credit.modelling.champion import Settings, fit
 from plumbline.credit.modelling.points import PointScale
+from plumbline.credit.modelling.policy import LEVELS, Policy
+from plumbline.credit.modelling.scorer import Scorer
 from plumbline.credit.modelling.training import Trained, train
 from plumbline.credit.modelling.trees import Forest
 from plumbline.credit.modelling.twin import Twin, collapse, settings_of
@@ -126,3 +128,82 @@ def test_signs_hold_in_its_tables(signed_matrix: tuple[Matrix, np.ndarray]) -> N
     _, values = twin.table(0)
     assert len(values) > 3
     assert (np.diff(values) >= -1e-12).all()
+
+
+def test_a_row_alone_has_the_bits_it_has_among_others(trained: Trained, make_matrix: MakeMatrix) -> None:
+    matrix, _ = make_matrix(rows=300)
+    twin = trained.twin
+    for values in (matrix.values, odd(matrix, twin)):
+        whole = twin.log_odds(values)
+        assert [twin.one(np.ascontiguousarray(row)) for row in values] == whole.tolist()
+        some = np.array([7, 3, 250])
+        assert twin.log_odds(values, some).tolist() == whole[some].tolist()
+
+
+@pytest.fixture(scope="module")
+def crossed() -> tuple[Matrix, np.ndarray]:
+    """Default follows the product of two features: no sum of tables can see it, trees can."""
+    from tests.credit.modelling.conftest import made
+
+    matrix, _ = made(rows=3000, missing=0.02, seed=5)
+    values = np.nan_to_num(matrix.values)
+    log_odds = -2.2 + 2.5 * np.sign(values[:, 0] * values[:, 1])
+    y = (np.random.default_rng(6).random(len(values)) < 1 / (1 + np.exp(-log_odds))).astype(np.int8)
+    return matrix, y
+
+
+def test_a_person_looks_where_twin_and_model_are_more_than_one_level_apart(crossed: tuple[Matrix, np.ndarray]) -> None:
+    matrix, y = crossed
+    members = members_of(train(matrix, y))
+    scorer = Scorer.load(members)
+    assert scorer.twin is not None
+    scored = scorer.score_matrix(matrix)
+    second = scorer.policy.levels(1 / (1 + np.exp(-scorer.twin.log_odds(matrix.values))))
+    apart = np.abs(second - scored.level) > 1
+    assert 10 < apart.sum() < len(y)
+    for row in range(len(y)):
+        assert scored.flags.get(row, ()) == ((f"twin:{LEVELS[second[row]]}",) if apart[row] else ())
+    assert (scored.decision[apart] == 1).all()
+    order = np.random.default_rng(1).permutation(len(y))[:200]
+    for row in order.tolist():  # a batch of one decides as a batch of many
+        one = scorer.one(np.ascontiguousarray(matrix.values[row]))
+        assert (one.flags, ("approve", "review", "decline").index(one.decision)) == (
+            scored.flags.get(row, ()),
+            scored.decision[row],
+        )
+    silent = replace(scorer.policy, review_flags=("sparse",))
+    other = Scorer.load(with_policy(members, silent))
+    assert other.twin is None
+    assert other.score_matrix(matrix).flags == {}
+
+
+def test_the_twin_itself_can_decide(make_matrix: MakeMatrix) -> None:
+    matrix, y = make_matrix()
+    made = train(matrix, y, additive=True)
+    report, twin = made.report.twin, made.twin
+    assert (report.decides, report.gaps) == (True, ())
+    scorer = Scorer.load(members_of(made))
+    scored = scorer.score_matrix(matrix)
+    assert twin.log_odds(matrix.values) == pytest.approx(scored.log_odds, abs=1e-9)
+    assert np.abs(twin.score(matrix.values) - scored.points).max() <= report.points_error["bound"] + 0.5
+    assert scorer.twin is None  # there is no second opinion
+    assert roc_auc(y, scored.probability) > 0.75
+
+
+def test_an_old_verdict_on_groups_does_not_stand_beside_a_new_threshold(make_matrix: MakeMatrix) -> None:
+    import polars as pl
+
+    matrix, y = make_matrix()
+    groups = pl.DataFrame({"sex": np.where(np.arange(len(y)) % 2, "F", "M")})
+    made = train(matrix, y, groups=groups)
+    members = members_of(made)
+    assert Scorer.load(members).report["fairness"]["groups"]
+    assert Scorer.load(with_policy(members, made.policy)).report["fairness"]["groups"]
+    changed = Scorer.load(with_policy(members, replace(made.policy, threshold=0.2))).report
+    assert changed["fairness"] is None
+    assert "not measured" in changed["fairness_undefined"]
+
+
+def test_a_policy_without_the_word_asks_no_twin() -> None:
+    assert "twin" in Policy(0.1).review_flags
+    assert Policy.from_dict(Policy(0.1, review_flags=("sparse",)).to_dict()).review_flags == ("sparse",)

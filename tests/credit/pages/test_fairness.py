@@ -51,3 +51,14 @@ def test_an_interval_says_its_numbers_and_escapes_its_names() -> None:
     assert "style=" not in drawn
     with pytest.raises(ValueError, match="nothing to draw"):
         intervals("none", [], limit=0.8, limit_name="Limit", write=str)
+
+
+def test_the_scorecard_shows_points_and_what_the_twin_gives_up(desk: Desk) -> None:
+    page = desk.browser("viewer").get(f"/credit/models/{desk.lender.model_id}/scorecard")
+    assert page.status_code == 200
+    for said in ("Against the model", "Out of fold", "A second opinion", "Missing"):
+        assert said in page.text
+    assert desk.browser("analyst", "contoso").get(f"/credit/models/{desk.lender.model_id}/scorecard").status_code == 404
+    shown = desk.browser().get(f"/models/{desk.lender.model_id}").text
+    assert f'href="/credit/models/{desk.lender.model_id}/scorecard"' in shown
+    assert f'href="/credit/models/{desk.lender.model_id}/fairness"' in shown

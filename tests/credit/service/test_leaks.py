@@ -27,6 +27,11 @@ def test_nothing_is_trained_on_a_leak(embedded: Lender, leaking: dict) -> None: 
     assert all(name in str(told.value) for name in synthetic.IMPUTED_COLUMNS)
     assert "--accept-leak" in (told.value.remedy or "")
     assert embedded.count("ml_models") == before
+    (entry,) = embedded.entries("credit.train", success=False)  # that it was tried stands in the log
+    assert entry.success is False
+    assert entry.user_id == embedded.analyst.user_id
+    assert "nothing was trained" in (entry.error_message or "")
+    assert {name.removeprefix("application.") for name in entry.details["leaks"]} == set(synthetic.IMPUTED_COLUMNS)
 
 
 def test_a_reason_has_to_say_something(embedded: Lender, leaking: dict) -> None:  # type: ignore[type-arg]

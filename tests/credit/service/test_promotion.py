@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from plumbline.credit import service, synthetic
+from plumbline.credit.intake.schema import Schema
 from plumbline.kernel.errors import Conflict
 from plumbline.kernel.models import service as models
 from plumbline.kernel.models.service.gates import gates
@@ -66,9 +68,8 @@ def test_what_was_not_measured_is_unknown_and_recorded(lender: Lender) -> None:
 
 @pytest.mark.parametrize(
     ("gate", "evaluated", "noted"),
-    [("comparison", (-0.03, -0.01, "worse"), {}), ("calibration", 0.001, {}), ("reasons", None, {"without_reason_text": ["AMT_X", "AMT_Y"]}),
-     ("leaks", None, {"leaks": ["AMT_X"]})],
-    ids=["worse", "uncalibrated", "no reason text", "a leak"],
+    [("comparison", (-0.03, -0.01, "worse"), {}), ("calibration", 0.001, {}), ("reasons", None, {"without_reason_text": ["AMT_X", "AMT_Y"]})],
+    ids=["worse", "uncalibrated", "no reason text"],
 )  # fmt: skip
 def test_a_missed_gate_refuses_unless_forced_with_a_reason(
     lender: Lender, gate: str, evaluated: Any, noted: dict[str, Any]
@@ -97,7 +98,7 @@ def test_a_missed_gate_refuses_unless_forced_with_a_reason(
 
 
 def test_sound_evidence_passes(lender: Lender) -> None:
-    wanted = version(lender, comparison(lender, -0.002, 0.004, "no difference shown"), calibrated(0.4), leaks=[])
+    wanted = version(lender, comparison(lender, -0.002, 0.004, "no difference shown"), calibrated(0.4))
     found = states(lender, wanted)
     assert (found["comparison"], found["calibration"], found["leaks"], found["reasons"]) == ("ok", "ok", "ok", "ok")
 
@@ -111,9 +112,46 @@ def test_a_comparison_with_another_version_than_the_live_one_says_nothing(lender
 
 
 def test_going_back_asks_no_gate(lender: Lender) -> None:
-    wanted = version(lender, leaks=["AMT_X"])
+    wanted = version(lender, without_reason_text=["AMT_X"])
     models.activate(
         lender.installation, lender.admin, str(wanted.id), reason="the risk committee accepted it", force=True
     )
     models.rollback(lender.installation, lender.admin, wanted.name, reason="the committee changed its mind")
     assert models.active(lender.installation, lender.admin, kind="credit").id == lender.model_id
+
+
+WHY = "To show what a leak does to the figures of a model."
+
+
+def test_a_trained_model_shows_what_the_gates_ask_for(embedded: Lender) -> None:
+    model = models.get(embedded.installation, embedded.admin, str(embedded.model_id))
+    found = {gate.name: gate for gate in gates(embedded.installation, embedded.admin, None, model)}
+    assert found["leaks"].state == "ok"
+    measured = models.evaluations_of(embedded.installation, embedded.admin, model.id)
+    report = next(m.evaluation.extra["fairness"] for m in measured if m.evaluation.dataset == "policy")
+    verdicts = [g["verdict"] for g in report["groups"]]
+    assert len(verdicts) > 5
+    assert found["fairness"].state == ("missed" if "fails" in verdicts else "ok")
+    assert f"of {len(verdicts)} are undetermined" in found["fairness"].said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("gate", "made", "options", "said"),
+    [("fairness", {"group_effect": 2.0}, {"exclude_protected": False}, "sex: M"), ("leaks", {"leak": "imputed"}, {"accept_leak": WHY}, WHY)],
+    ids=["unequal", "leaking"],
+)  # fmt: skip
+def test_training_that_shows_something_bad_stops_the_activation(
+    embedded: Lender, gate: str, made: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
+    house = embedded.installation
+    tables = synthetic.generate(6000, 3, months=2, **made).tables
+    wanted = service.train(house, embedded.analyst, tables=tables, schema=Schema.load("home_credit"), **options)
+    live = models.active(house, embedded.admin, kind="credit")
+    found = {one.name: one for one in gates(house, embedded.admin, live, wanted)}
+    assert found[gate].state == "missed"
+    assert said in found[gate].said
+    with pytest.raises(Conflict, match=rf"misses (a gate|2 gates): .*{gate}"):
+        models.activate(house, embedded.admin, str(wanted.id), reason="we want it")
+    models.activate(house, embedded.admin, str(wanted.id), reason="the risk committee accepted it", force=True)
+    assert gate in embedded.entries("models.activate")[-1].details["forced"]

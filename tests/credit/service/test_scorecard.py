@@ -34,3 +34,8 @@ def test_levels_of_categories_are_named(embedded: Lender) -> None:
 def test_a_feature_that_it_does_not_have(embedded: Lender) -> None:
     with pytest.raises(NotFound, match="no feature"):
         scorecard_of(embedded.installation, embedded.analyst, str(embedded.model_id), feature="SHOE_SIZE")
+
+
+def test_nothing_of_it_is_told_of_another_organizations_model(lender: Lender, other: Lender) -> None:
+    with pytest.raises(NotFound):
+        scorecard_of(lender.installation, lender.analyst, str(other.model_id))

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from plumbline.credit.api import fairness, notices, outcomes, scoring, whatif
+from plumbline.credit.api import fairness, notices, outcomes, scorecard, scoring, whatif
 
 router = APIRouter(prefix="/credit")
-for part in (scoring, whatif, fairness, outcomes, notices):
+for part in (scoring, whatif, fairness, scorecard, outcomes, notices):
     router.include_router(part.router)

@@ -172,6 +172,9 @@ def train(
     limit: Annotated[
         float, typer.Option("--limit", min=0.01, max=1.0, help="Least approval-rate ratio of a group that passes.")
     ] = 0.8,
+    twin_champion: Annotated[
+        bool, typer.Option("--twin-champion", help="Let the additive twin decide: a scorecard one can add up.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model and register it, if no column gives the outcome away. It decides nothing before it is activated."""
@@ -183,7 +186,8 @@ def train(
     found = with_outcomes(called.installation, path, declared)
     with progress("training"):
         model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
-                              searched=searched, exclude_protected=not protected, source=path.name, accept_leak=accept_leak, limit=limit)  # fmt: skip
+                              searched=searched, exclude_protected=not protected, source=path.name, accept_leak=accept_leak, limit=limit,
+                              twin_champion=twin_champion)  # fmt: skip
     facts: dict[str, Any] = {
         "model": f"{model.name}@{model.version}", "id": model.id, "sha256": model.extra["sha256"], **model.metrics,
         "threshold": model.extra["threshold"], "rows": model.extra["training"]["rows"], "split": model.extra["training"]["protocol"],
@@ -208,6 +212,7 @@ def _twin(found: dict[str, Any]) -> dict[str, Any]:
         f"additive twin, {g['dataset']}": f"AUC {g['twin']:.4f}, champion better by {g['difference']:+.4f} [{g['low']:+.4f}, {g['high']:+.4f}]"
         for g in found["gaps"]
     }
+    told |= {"additive twin": "decides itself"} if found["decides"] else {}
     error = found["points_error"]
     return {**told, "its points": f"{found['bins']} bins of {found['features']} features; rounding moves a sum by {error['mean']:.1f} on average, "
                                   f"{error['largest']:.1f} at most"}  # fmt: skip

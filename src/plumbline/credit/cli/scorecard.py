@@ -17,24 +17,19 @@ def scorecard(
     feature: Annotated[str | None, typer.Option("--feature", help="Only this feature.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a model's additive twin: the points of every bin of every feature. The model itself decides, not its twin."""
-    from dataclasses import asdict
-
+    """Show a model's additive twin: the points of every bin of every feature. The model decides, not its twin, unless it was trained as one."""
     from plumbline.credit.service.scorecard import scorecard_of
 
     called = invocation(context)
     found = scorecard_of(called.installation, called.context, model, feature=feature)
     name = f"{found.model.name}@{found.model.version}"
     if as_json:
-        print_json({"model": name, "sha256": found.model.extra["sha256"], "base": found.base, "bins": [asdict(b) for b in found.bins],
-                    "twin": found.report})  # fmt: skip
+        print_json(found.to_dict())
         return
     gap = found.report["gaps"][0] if found.report["gaps"] else None
-    told = (
-        "unknown"
-        if gap is None
-        else f"{gap['difference']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] on {gap['rows']:,} rows"
-    )
+    told = "none: it is additive itself" if found.report["decides"] else "unknown"
+    if gap is not None:
+        told = f"{gap['difference']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}] on {gap['rows']:,} rows"
     error = found.report["points_error"]
     print_facts({"model": name, "points of an average applicant": found.base, "AUC of the champion less the twin's": told,
                  "rounding": f"{error['mean']:.1f} points on average, {error['largest']:.1f} at most"}, as_json=False)  # fmt: skip

@@ -35,6 +35,7 @@ GOLDEN_ROWS = 24
 GOLDEN_TOLERANCE = 1e-9
 _TABLES = "tables/"
 _TWIN = "twin/"
+POLICY_CHANGED = "not measured: the threshold was changed after the training"
 
 
 def machine() -> str:
@@ -176,6 +177,10 @@ def with_policy(members: Mapping[str, bytes], policy: Policy) -> dict[str, bytes
     manifest["thresholds"] = {"decision": policy.threshold}
     manifest["costs"] = {"false_negative": policy.cost_fn, "false_positive": policy.cost_fp}
     changed = {"manifest.json": canonical.dumps(manifest), "policy.json": canonical.dumps(policy.to_dict())}
+    before, report = Policy.from_dict(read_json(members, "policy.json")), read_json(members, "report.json")
+    if policy.threshold != before.threshold and report.get("fairness") is not None:
+        # who is approved is another question now; the old answer must not stand beside the new policy
+        changed["report.json"] = canonical.dumps({**report, "fairness": None, "fairness_undefined": POLICY_CHANGED})
     twin = read_twin(members)
     if twin is not None:
         changed |= {

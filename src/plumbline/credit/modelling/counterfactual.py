@@ -13,7 +13,7 @@ import polars as pl
 from plumbline.credit.features.transformer import History
 from plumbline.credit.modelling.logistic import logistic
 from plumbline.credit.modelling.moves import Floats, Moves, moves_of, repeated
-from plumbline.credit.modelling.policy import DECISIONS, LEVELS
+from plumbline.credit.modelling.policy import DECISIONS, DISAGREES, LEVELS
 from plumbline.credit.modelling.scorer import Decision, Scorer
 from plumbline.kernel.errors import InvalidInput, Where
 
@@ -146,8 +146,9 @@ def counterfactual(
             break
     changes = "one change" if max_changes == 1 else f"{max_changes} changes"
     reason = f"Nothing within {changes} an applicant can make gets there."
-    stopped = target.decision == "approve" and scorer.policy.calls_for_review(hunt.present.flags)
-    return hunt.none(reason, hunt.present.flags if stopped else ())
+    unusual = tuple(name for name in hunt.present.flags if not name.startswith(f"{DISAGREES}:"))
+    stopped = target.decision == "approve" and scorer.policy.calls_for_review(unusual)
+    return hunt.none(reason, unusual if stopped else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,9 @@ class _Hunt:
         for row, names in flags.items():
             flagged[row] = policy.calls_for_review(names)
             sound[row] = self.flags.issuperset(names)
-        there = self.target.reached(policy.levels(probability), policy.decisions(probability, flagged)) & sound
+        level = policy.levels(probability)
+        flagged[list(self.scorer.disagreements(values, level))] = True
+        there = self.target.reached(level, policy.decisions(probability, flagged)) & sound
         self.tried += len(states)
         if sound.any():
             lowest = float(probability[sound].min())

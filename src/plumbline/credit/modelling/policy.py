@@ -16,6 +16,8 @@ Codes = npt.NDArray[np.int8]
 
 LEVELS = ("Low", "Medium", "High")
 DECISIONS = ("approve", "review", "decline")
+DISAGREES = "twin"
+"""The flag of a row that the additive twin puts more than one level away; ``twin:High`` names the twin's level."""
 CURVE_STEP = 0.005
 _DRAWS = 1000
 _PARTS = 5
@@ -129,7 +131,8 @@ class Policy:
 
     :ivar low_below, high_from: Low below ``low_below * t``, High from ``high_from * t`` on, Medium between.
     :ivar review_from, review_below: a person looks when review_from * t <= PD < review_below * t …
-    :ivar review_flags: … or when a data flag begins with one of these words.
+    :ivar review_flags: … or when a flag begins with one of these words: what is unusual about the data, and ``twin``, that
+        the additive twin puts the row more than one level away (without that word it is not asked).
     """
 
     threshold: float
@@ -139,7 +142,7 @@ class Policy:
     high_from: float = 1.0
     review_from: float = 0.8
     review_below: float = 1.25
-    review_flags: tuple[str, ...] = ("unseen", "outside", "missing", "sparse")
+    review_flags: tuple[str, ...] = ("unseen", "outside", "missing", "sparse", DISAGREES)
     scale: PointScale = field(default_factory=PointScale.of)
 
     def __post_init__(self) -> None:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import polars as pl
 
 from plumbline.credit.features.matrix import FeatureInfo, Matrix
-from plumbline.credit.modelling.artifact import KIND, check_golden, read_json, read_tables
+from plumbline.credit.modelling.artifact import KIND, check_golden, read_json, read_tables, read_twin
 from plumbline.credit.modelling.contributions import Explained, TreeTables
 from plumbline.credit.modelling.logistic import logistic
-from plumbline.credit.modelling.policy import DECISIONS, LEVELS, Policy
+from plumbline.credit.modelling.policy import DECISIONS, DISAGREES, LEVELS, Policy
 from plumbline.credit.modelling.reasons import Reason, ReasonBook
 from plumbline.kernel.errors import Corrupt, InvalidInput, Where
 from plumbline.kernel.models.calibration import CalibrationMap
@@ -23,6 +23,7 @@ from plumbline.kernel.models.calibration import CalibrationMap
 if TYPE_CHECKING:
     from plumbline.credit.features.transformer import History, Transformer
     from plumbline.credit.intake.schema import Schema
+    from plumbline.credit.modelling.twin import Twin
 
 Floats = npt.NDArray[np.float64]
 
@@ -147,6 +148,11 @@ class Scorer:
         return found
 
     @cached_property
+    def twin(self) -> Twin | None:
+        """The additive twin as a second opinion; None if the policy asks for none, or the model is older than twins."""
+        return read_twin(self._members) if DISAGREES in self.policy.review_flags else None
+
+    @cached_property
     def transformer(self) -> Transformer:
         """The fitted transformer from raw tables to the matrix.
 
@@ -193,23 +199,36 @@ class Scorer:
             ranked[part], absent[part] = found.groups, found.missing
         log_odds = self.calibration.apply(raw)
         probability = logistic(log_odds)
+        level = self.policy.levels(probability)
+        flags = dict(matrix.flags)
+        for row, name in self.disagreements(matrix.values, level).items():
+            flags[row] = (*flags.get(row, ()), name)
         flagged = np.zeros(rows, dtype=bool)
-        flagged[[row for row, flags in matrix.flags.items() if self.policy.calls_for_review(flags)]] = True
+        flagged[[row for row, names in flags.items() if self.policy.calls_for_review(names)]] = True
         return Scored(
             ids=matrix.ids,
             probability=probability,
             raw=raw,
             log_odds=log_odds,
-            level=self.policy.levels(probability),
+            level=level,
             decision=self.policy.decisions(probability, flagged),
             points=self.policy.scale.points(log_odds),
             reasons=ranked,
             reason_missing=absent,
             groups=groups,
-            flags=dict(matrix.flags),
+            flags=flags,
             reason_codes=self.reason_codes,
             threshold=self.policy.threshold,
         )
+
+    def disagreements(self, values: Floats, level: npt.NDArray[np.int8]) -> dict[int, str]:
+        """Row → flag, of the rows that the additive twin puts more than one level away from ``level``."""
+        if self.twin is None:
+            return {}
+        rows = np.flatnonzero(level != 1)  # from the middle no level is two away
+        second = self.policy.levels(logistic(self.twin.log_odds(values, rows)))
+        apart = np.flatnonzero(np.abs(second - level[rows]) > 1)
+        return {int(rows[i]): f"{DISAGREES}:{LEVELS[second[i]]}" for i in apart.tolist()}
 
     def contributions(self, matrix: Matrix) -> Explained:
         """Raw scores and the contributions of every feature: their sum + ``tables.base`` is the raw score."""
@@ -231,6 +250,9 @@ class Scorer:
         policy = self.policy
         t = policy.threshold
         level = int(probability >= policy.low_below * t) + int(probability >= policy.high_from * t)
+        if self.twin is not None and level != 1:
+            second = int(policy.levels(np.array([logistic(self.twin.one(row))]))[0])
+            flags = (*flags, f"{DISAGREES}:{LEVELS[second]}") if abs(second - level) > 1 else flags
         decision = "decline" if probability >= t else "approve"
         if policy.review_from * t <= probability < policy.review_below * t or policy.calls_for_review(flags):
             decision = "review"

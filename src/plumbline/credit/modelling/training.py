@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from plumbline.credit.modelling.contributions import TreeTables
 from plumbline.credit.modelling.fairness import LIMIT, FairnessReport, fairness
 from plumbline.credit.modelling.logistic import logistic
 from plumbline.credit.modelling.policy import (
+    DISAGREES,
     CostCurve,
     Policy,
     ThresholdChoice,
@@ -36,9 +37,15 @@ from plumbline.credit.modelling.policy import (
 from plumbline.credit.modelling.reasons import ReasonBook
 from plumbline.credit.modelling.splits import Split, split
 from plumbline.credit.modelling.trees import Forest
-from plumbline.credit.modelling.twin import Twin, TwinReport, train_twin
+from plumbline.credit.modelling.twin import Twin, TwinReport, settings_of, train_twin
 from plumbline.kernel.models import metrics
-from plumbline.kernel.models.calibration import CalibrationMap, CalibrationTest, calibrate_if_needed, calibration
+from plumbline.kernel.models.calibration import (
+    CalibrationMap,
+    CalibrationTest,
+    calibrate_if_needed,
+    calibration,
+    fit_platt,
+)
 from plumbline.kernel.models.metrics import Evaluation, ReliabilityPoint, Undefined
 
 Floats = npt.NDArray[np.float64]
@@ -197,6 +204,7 @@ def train(
     data_sha256: str | None = None,
     groups: pl.DataFrame | None = None,
     limit: float = LIMIT,
+    additive: bool = False,
 ) -> Trained:
     """Train a champion on a matrix and its labels (1 = default).
 
@@ -210,6 +218,7 @@ def train(
     :param data_sha256: hash of the raw data, if the caller has it; else that of matrix and labels.
     :param groups: each row's group by audited attribute (:func:`groups.groups_of`); no model sees it.
     :param limit: least approval-rate ratio that passes.
+    :param additive: the champion is the additive twin: stumps, calibrated by a line, whose points are the decision's.
     :raises InvalidInput: labels other than 0/1, or fewer rows of an outcome than folds.
     """
     labels = checked_labels(y, len(matrix.values))
@@ -222,6 +231,7 @@ def train(
 
     trials = search(learnt, outcome, settings=chosen, folds=folds, groups=firsts) if searched else []
     chosen = trials[0].settings if trials else chosen
+    chosen = settings_of(chosen) if additive else chosen
     out_of_fold = cross_validate(learnt, outcome, folds, chosen.seed, settings=chosen, groups=firsts)
     text = fit(learnt.values, outcome, matrix.features, chosen)
     tables = TreeTables.build(Forest.from_text(text))
@@ -234,13 +244,18 @@ def train(
             places[name] = rows
     known, raw = scored["policy"]
     fitted, test = calibrate_if_needed(known, raw)
+    if additive and fitted.kind == "isotonic":
+        fitted = fit_platt(known, raw)  # a line keeps the sum over features one
     policy_probability = logistic(fitted.apply(raw))
     threshold = choose_threshold(known, policy_probability, cost_fn, cost_fp, seed=chosen.seed)
     policy = Policy(threshold.threshold, cost_fn, cost_fp)
+    if additive:  # there is no second opinion to ask
+        policy = replace(policy, review_flags=tuple(f for f in policy.review_flags if f != DISAGREES))
 
     twin, twin_report = train_twin(
         learnt, outcome, chosen, policy.scale, out_of_fold=out_of_fold.raw, folds=folds, groups=firsts,
         test=(*scored["test"], matrix.values[parts.test]) if "test" in scored else None,
+        decides=(text, fitted.slope, fitted.intercept) if additive else None,
     )  # fmt: skip
     audit = None if groups is None or not groups.width else fairness(
         pl.concat([groups[places[name]] for name in places]), np.concatenate([scored[name][0] for name in places]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from plumbline.console import views
-from plumbline.credit.pages import batches, decision, fairness, home, notices, outcomes, scoring, whatif
+from plumbline.credit.pages import batches, decision, fairness, home, notices, outcomes, scorecard, scoring, whatif
 
 views.register_templates("plumbline.credit", "credit")
 router = APIRouter()
@@ -17,6 +17,7 @@ for part in (
     batches.router,
     outcomes.router,
     fairness.router,
+    scorecard.router,
     notices.router,
 ):
     router.include_router(part)

@@ -51,38 +51,35 @@ def _calibration(measured: list[Measured]) -> Gate:
 
 
 def _fairness(measured: list[Measured]) -> Gate:
-    for one in measured:
-        found = one.evaluation.extra.get("fairness")
-        if isinstance(found, dict) and (verdicts := _verdicts(found)):
-            failing = sorted(name for name, verdict in verdicts.items() if verdict == "fails")
-            if failing:
-                return Gate(
-                    "fairness", "missed", f"The approval-rate ratio is below the limit for {', '.join(failing)}."
-                )
-            open_ = sum(verdict == "undetermined" for verdict in verdicts.values())
-            return Gate("fairness", "ok", f"No group fails; {open_} of {len(verdicts)} are undetermined.")
-    return Gate(
-        "fairness", "unknown", "Fairness was not measured: no protected column came along, or the model is older."
-    )
-
-
-def _verdicts(found: dict[str, Any]) -> dict[str, str]:
-    """Group → verdict, as the fairness report lists them."""
-    return {
-        str(g.get("group") or g.get("name")): str(g["verdict"])
-        for g in found.get("groups", ())
-        if isinstance(g, dict) and "verdict" in g
-    }
+    """By the newest report (:class:`modelling.fairness.FairnessReport`): groups of one attribute and of two."""
+    found: dict[str, Any] | None = next((one.evaluation.extra["fairness"] for one in measured if one.evaluation.extra.get("fairness")), None)  # fmt: skip
+    if found is None:
+        return Gate("fairness", "unknown", "Fairness was not measured: no protected column came along, or the model is older.")  # fmt: skip
+    verdicts = {str(g["group"]): str(g["verdict"]) for g in found["groups"]}
+    if not verdicts:
+        return Gate("fairness", "unknown", f"No group has {found['least']} rows.")
+    failing = sorted(name for name, verdict in verdicts.items() if verdict == "fails")
+    if failing:
+        return Gate(
+            "fairness", "missed", f"The approval-rate ratio is below {found['limit']:g} for {'; '.join(failing)}."
+        )
+    undetermined = sum(verdict == "undetermined" for verdict in verdicts.values())
+    return Gate("fairness", "ok", f"No group fails; {undetermined} of {len(verdicts)} are undetermined.")
 
 
 def _leaks(wanted: Model) -> Gate:
     found = wanted.extra.get("leaks")
     if found is None:
         return Gate("leaks", "unknown", "Its training data were not checked for leaks.")
-    alarms = found.get("alarms", found) if isinstance(found, dict) else found
+    alarms = [str(a["column"]) for a in found["alarms"]]
     if not alarms:
         return Gate("leaks", "ok", "No column gives the outcome away.")
-    return Gate("leaks", "missed", f"{len(alarms)} columns may give the outcome away; it was trained in spite of that.")
+    named = ", ".join(alarms[:5]) + (" …" if len(alarms) > 5 else "")
+    return Gate(
+        "leaks",
+        "missed",
+        f"{len(alarms)} columns give the outcome away ({named}). It was trained all the same: {found['accepted']}",
+    )
 
 
 def _reasons(wanted: Model) -> Gate:

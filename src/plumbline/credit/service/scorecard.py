@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +41,14 @@ class Scorecard:
     base: int
     bins: tuple[Bin, ...]
     report: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        m = self.model
+        return {
+            "model": {"id": m.id, "name": m.name, "version": m.version, "sha256": m.extra["sha256"]}, "base": self.base,
+            "decides": self.report["decides"], "gaps": self.report["gaps"], "points_error": self.report["points_error"],
+            "bins": [asdict(b) for b in self.bins],
+        }  # fmt: skip
 
 
 def scorecard_of(installation: Installation, context: Context, key: str, *, feature: str | None = None) -> Scorecard:

@@ -16,6 +16,7 @@ from plumbline.credit.results import told_warnings
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Conflict, InvalidInput, Where
 from plumbline.kernel.installation import Installation
+from plumbline.kernel.ledger.service import Act
 from plumbline.kernel.models import service as models
 from plumbline.kernel.models.artifacts import pack
 from plumbline.kernel.models.tables import Model
@@ -83,7 +84,7 @@ def leaks_of(tables: Mapping[str, pl.DataFrame], schema: Schema) -> LeakReport |
 
 def train(installation: Installation, context: Context, *, tables: Mapping[str, pl.DataFrame], schema: Schema, name: str | None = None,
           seed: int = 42, exclude_protected: bool = True, threads: int = 1, searched: bool = False, told: Progress = lambda _: None,
-          source: str | None = None, accept_leak: str | None = None, limit: float = 0.8) -> Model:  # fmt: skip
+          source: str | None = None, accept_leak: str | None = None, limit: float = 0.8, twin_champion: bool = False) -> Model:  # fmt: skip
     """Look for leaks, fit the transformer, the champion and its additive twin, measure them by groups too, store the
     artefact and register the version (not yet active).
 
@@ -91,6 +92,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     :param exclude_protected: leave out everything made from a protected attribute (recorded either way).
     :param accept_leak: why to train although columns give the outcome away; stands in the audit entry and with the model.
     :param limit: least approval-rate ratio of a group that passes.
+    :param twin_champion: the additive twin itself decides, with its points.
     :raises InvalidInput: no label, labels of one class only, too few rows, a reason of less than 20 characters.
     :raises Conflict: columns give the outcome away, and no reason was given.
     """
@@ -116,21 +118,22 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
                            remedy="Train on applications whose outcome is known.")  # fmt: skip
     labels = labels_of(known[schema.target.column], schema.target.bad)
     inputs = {**tables, schema.main.name: known}
-    reason = _reason(accept_leak)
+    reason, called = _reason(accept_leak), name or schema.model or "credit-risk"
     told("leaks")
     leaks = leaks_of(inputs, schema)
     alarms = list(leaks.alarms) if leaks else []
-    _refuse(alarms, reason)
+    _refuse(installation, context, alarms, reason, called)
     told("features")
     transformer = Transformer.fit(inputs, schema, exclude_protected=exclude_protected)
     matrix = transformer.transform(inputs)
     alarms += check_features(matrix, labels, schema.main.name)
-    _refuse(alarms, reason)
+    _refuse(installation, context, alarms, reason, called)
     groups = groups_of(known, schema)
     told("training")
     trained = fit(
         matrix, labels, settings=Settings(seed=seed, threads=threads), costs=(schema.costs.false_negative, schema.costs.false_positive),
         reasons=schema.reasons, times=known[schema.time] if schema.time else None, searched=searched, groups=groups, limit=limit,
+        additive=twin_champion,
     )  # fmt: skip
     audit: dict[str, Any] | None = None
     if trained.report.fairness is not None:
@@ -144,7 +147,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     probability = logistic(trained.calibration.apply(trained.tables.raw(matrix.values)))
     members = members_of(trained, transformer=transformer.to_dict(), schema=schema.to_dict())
     return models.register(
-        installation, context, name=name or schema.model or "credit-risk", kind="credit", framework="lightgbm", model_type="classification",
+        installation, context, name=called, kind="credit", framework="lightgbm", model_type="classification",
         artifact=pack(members),
         features=[{"name": f.name, "dtype": f.kind, "reason": f.reason, "text": f.text} for f in trained.features],
         target_classes=["repaid", "default"], metrics=trained.report.headline, trained_at=context.now,
@@ -174,9 +177,14 @@ def _reason(given: str | None) -> str | None:
     return reason
 
 
-def _refuse(alarms: Sequence[Alarm], reason: str | None) -> None:
-    """Nothing is trained on what gives the outcome away, unless somebody says why."""
-    if alarms and reason is None:
+def _refuse(
+    installation: Installation, context: Context, alarms: Sequence[Alarm], reason: str | None, name: str
+) -> None:
+    """Nothing is trained on what gives the outcome away, unless somebody says why; that it was tried stands in the log."""
+    if not alarms or reason is not None:
+        return
+    with Act(installation.database, context, "credit.train", "model", right="credit.train") as act:
+        act.done(name=name, leaks=[a.column for a in alarms])
         listed = "; ".join(f"{a.column}: {a.text.removesuffix('.')}" for a in alarms[:10])
         more = f" ({len(alarms) - 10} more)." if len(alarms) > 10 else "."
         raise Conflict(f"The outcome leaks into the data; nothing was trained. {listed}{more}", where=Where(column=alarms[0].column),

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
 from plumbline.console import formats, views
+from plumbline.kernel import room
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Corrupt, InvalidInput, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
@@ -113,7 +114,7 @@ def _whole(found: Detail, visitor: Context) -> dict[str, Any]:
         "reliability": pictures.reliability(model, evaluations), "cost": pictures.cost(model), "cut": None, "importance": pictures.importance(evaluations),
         "features": sorted((_feature(f, shares) for f in model.features), key=lambda f: -(f["share"] or 0.0)), "shown": SHOWN_FEATURES,
         "facts": _facts(model), "history": [_event(e, found.people) for e in found.history], "warnings": model.extra.get("warnings") or [],
-        "found": {}, "given": {},
+        "found": {}, "given": {}, "room_pages": _room_pages(model),
     }  # fmt: skip
 
 
@@ -200,6 +201,12 @@ def _feature(feature: dict[str, Any], shares: dict[str, float]) -> dict[str, Any
     name = str(feature["name"])
     return {"name": name, "type": feature.get("dtype") or feature.get("type") or "", "text": feature.get("text") or "",
             "reason": feature.get("reason") or "", "share": shares.get(name)}  # fmt: skip
+
+
+def _room_pages(model: Model) -> list[tuple[str, str]]:
+    """Title and address of what the room of its kind tells of a version on pages of its own."""
+    told = room.gathered(lambda r: dict(r.model_pages) if r.model_pages else None)
+    return [(title, path.format(id=model.id)) for title, path in told.get(model.kind, ())]
 
 
 def _facts(model: Model) -> list[tuple[str, str]]:
