@@ -15,7 +15,7 @@ from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.models import service as models
 
 router = APIRouter()
-SHOWN = 6
+SHOWN = 4
 """Features whose bins stand open: those whose points differ most."""
 DATASETS = {"cross_validation": "Out of fold", "test": "Test"}
 
@@ -35,7 +35,7 @@ def scorecard_page(request: Request, house: House, visitor: Visitor, model: str)
 def _gaps(card: Scorecard) -> list[tuple[str, ...]]:
     return [
         (
-            DATASETS.get(g["dataset"], g["dataset"]), formats.number(g["rows"]), formats.number(g["champion"], 4), formats.number(g["twin"], 4),
+            DATASETS.get(g["dataset"], g["dataset"]), formats.number(g["rows"]), formats.number(g["champion"], 3), formats.number(g["twin"], 3),
             formats.number(g["difference"], 4, signed=True),
             f"{formats.number(g['low'], 4, signed=True)} to {formats.number(g['high'], 4, signed=True)}",
         )
