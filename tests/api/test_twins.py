@@ -36,9 +36,9 @@ from tests.credit.trained import Lender, application_with, copied, lenders, payl
 __all__ = ["lenders"]
 # these name no thing of an organization, or a link that is its own proof
 WITHOUT_THINGS = {"token", "which", "tree_size"}
-HARMLESS = {"feature",
+HARMLESS = {
     "active", "by", "days", "example", "kind", "level", "limit", "next", "outcome", "risk_level", "room", "severity", "since", "state", "success",
-    "until", "decision", "max_changes", "below", "first", "second", "size", "format", "detected", "check", "due_within", "threshold",
+    "until", "decision", "max_changes", "below", "first", "second", "size", "format", "detected", "check", "due_within", "threshold", "feature",
 }  # fmt: skip
 SHARED = {"action", "client", "cursor", "resource_type"}  # what is asked for with these is among our own as well
 PARTIAL = {"HX-Request": "true"}
