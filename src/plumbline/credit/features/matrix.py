@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,3 +66,20 @@ class Matrix:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(f.name for f in self.features)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Matrix]) -> Matrix:
+        """Matrices of the same features, at least one, one below the other."""
+        values = np.empty((sum(len(p.values) for p in parts), len(parts[0].features)), dtype=np.float64, order="F")
+        flags: dict[int, tuple[str, ...]] = {}
+        start = 0
+        for part in parts:
+            values[start : start + len(part.values)] = part.values
+            flags.update({start + row: found for row, found in part.flags.items()})
+            start += len(part.values)
+        return cls(pl.concat([p.ids for p in parts]), values, parts[0].features, flags)
+
+    def gathered(self, rows: npt.NDArray[np.intp]) -> Matrix:
+        """The given rows, in the given order."""
+        flags = {i: self.flags[row] for i, row in enumerate(rows.tolist()) if row in self.flags}
+        return Matrix(self.ids.gather(rows), np.asfortranarray(self.values[rows]), self.features, flags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -10,24 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from plumbline.credit.features.compile import Plan, TablePlan, compile_features
+from plumbline.credit.features.compile import Plan, compile_features
+from plumbline.credit.features.execution import Frame, History, aggregated, computed_features
 from plumbline.credit.features.matrix import FeatureInfo, Matrix
-from plumbline.credit.intake.schema import Schema, Table
+from plumbline.credit.features.partitions import Partitions
+from plumbline.credit.intake.schema import Schema
 from plumbline.kernel.errors import InvalidInput, Where
+
+__all__ = ["History", "Limits", "Transformer"]
 
 RARE_SHARE = 0.005
 SPARSE_SHARE = 0.2
 IMPORTANT_MISSING_SHARE = 0.5
 VERSION = 1
-FEW_ROWS = 2_000
 BLOCK_ROWS = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What the linked tables say of each row of the main table, ready to be joined: one frame per linked table."""
-
-    frames: Mapping[str, pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,37 +122,44 @@ class Transformer:
     def names(self) -> tuple[str, ...]:
         return tuple(f.name for f in self.features)
 
-    def history(self, tables: Mapping[str, pl.DataFrame]) -> History:
-        """Aggregate the linked tables once, for a file that is transformed chunk by chunk."""
+    def history(self, tables: Mapping[str, Frame]) -> History:
+        """Aggregate the linked tables once, for a file that is transformed chunk by chunk.
+
+        Where a table is given lazily, the plan streams: of each linked table only one row per parent is ever held.
+        """
         main = self.schema.main.name
-        found = {n: f for n, f in _aggregated(self.plan, tables).items() if self.schema.tables[n].parent_table == main}
+        found = {n: f for n, f in aggregated(self.plan, tables).items() if self.schema.tables[n].parent_table == main}
+        if any(isinstance(frame, pl.LazyFrame) for frame in tables.values()):
+            # One after the other: together they would hold each other's rows as well.
+            return History({name: frame.collect(engine="streaming") for name, frame in found.items()})
         return History(dict(zip(found, pl.collect_all(list(found.values())), strict=True)))
 
-    def transform(self, tables: Mapping[str, pl.DataFrame], history: History | None = None) -> Matrix:
+    def transform(self, tables: Mapping[str, Frame], history: History | None = None) -> Matrix:
         """The matrix for the rows of the main table, in their order.
 
-        :param tables: raw tables by name, typed by the schema; a linked table that is absent means "no history".
+        :param tables: raw tables by name, typed by the schema; a linked table that is absent means "no history". One
+            that is given lazily is streamed; of a lazy main table the rows are held (see :meth:`transform_lazy`).
         :param history: the linked tables aggregated before; then only the main table is read from ``tables``.
         :raises InvalidInput: the main table is absent.
         """
         main = self.schema.main.name
-        if main not in tables:
-            raise InvalidInput(f"The table {main} is missing.", where=Where(table=main), remedy="Add it.")
-        frame = tables[main]
-        if frame.height > BLOCK_ROWS and history is None:
+        given = self._main(tables)
+        frame = given.collect(engine="streaming") if isinstance(given, pl.LazyFrame) else given
+        lazy = any(isinstance(table, pl.LazyFrame) for table in tables.values())
+        if history is None and (lazy or frame.height > BLOCK_ROWS):
             history = self.history(tables)
         values = np.empty((frame.height, len(self.features)), dtype=np.float64, order="F")
         flags: dict[int, tuple[str, ...]] = {}
         # Block by block, so that the columns in between never stand beside the whole matrix in memory.
         for start in range(0, frame.height, BLOCK_ROWS):
             block = values[start : start + BLOCK_ROWS]
-            rows = {**tables, main: frame.slice(start, BLOCK_ROWS)}
+            rows = {**(tables if history is None else {}), main: frame.slice(start, BLOCK_ROWS)}
             computed = computed_features(self.plan, list(self.expressions.values()), rows, history, self.needed)
             columns = dict(zip(self.expressions, computed.iter_columns()))
             for position, info in enumerate(self.features):
                 series = columns.get(position)
                 if series is None and info.name in frame.columns:
-                    series = rows[main][info.name].cast(pl.Float64)
+                    series = frame[info.name].slice(start, BLOCK_ROWS).cast(pl.Float64)
                 if series is None:
                     block[:, position] = np.nan
                 else:
@@ -164,6 +167,43 @@ class Transformer:
                     np.add(series.to_numpy(), 0.0, out=block[:, position])
             flags.update({start + row: found for row, found in self._flags(block).items()})
         return Matrix(frame[self.schema.id], values, self.features, flags)
+
+    def transform_lazy(self, tables: Mapping[str, Frame], rows: int = BLOCK_ROWS) -> Iterator[Matrix]:
+        """The matrix in parts of about ``rows`` rows, in the order of the main table, for tables beyond memory.
+
+        The linked tables are streamed once; what is held is one row of aggregates per parent, and one part. The parts
+        have the bits of :meth:`transform`. There is always one, if without rows.
+
+        :param tables: as for :meth:`transform`; see :func:`.scanning.scanned` for files.
+        :raises InvalidInput: the main table is absent, or a file cannot be read.
+        """
+        given = self._main(tables)
+        history = self.history(tables)
+        parts = given.lazy().collect_batches(chunk_size=rows, maintain_order=True, engine="streaming")
+        empty = True
+        for part in parts:
+            empty = False
+            yield self.transform({self.schema.main.name: part}, history)
+        if empty:
+            yield self.transform({self.schema.main.name: given.clear()}, history)
+
+    def transform_partitions(self, tables: Mapping[str, Frame], partitions: int) -> Iterator[Matrix]:
+        """The matrix of each partition of the applications, made from that partition's own rows of every table.
+
+        Each could be made by another machine (see :class:`.partitions.Partitions`, which also tells where each row
+        stood); neither the number of partitions nor their order changes a bit.
+
+        :raises InvalidInput: the main table or its id is absent; ``partitions`` is below 1.
+        """
+        self._main(tables)
+        for own in Partitions(tables, self.schema, partitions):
+            yield self.transform(own)
+
+    def _main(self, tables: Mapping[str, Frame]) -> Frame:
+        name = self.schema.main.name
+        if name not in tables:
+            raise InvalidInput(f"The table {name} is missing.", where=Where(table=name), remedy="Add it.")
+        return tables[name]
 
     def _flags(self, values: npt.NDArray[np.float64]) -> dict[int, tuple[str, ...]]:
         """What is odd in each row; puts the code of "other" where a level was never seen."""
@@ -270,78 +310,3 @@ def _fitted(info: FeatureInfo, series: pl.Series) -> tuple[FeatureInfo, tuple[st
     frequent = max(((n, -i) for i, (level, n) in enumerate(c for c in counts if c[1] >= least)), default=None)
     typical = None if frequent is None else float(-frequent[1])
     return replace(info, levels=levels, has_other=bool(rare), typical=typical, missing_share=missing), rare
-
-
-def computed_features(
-    plan: Plan, expressions: Sequence[pl.Expr], tables: Mapping[str, pl.DataFrame], history: History | None,
-    needed: Sequence[str],
-) -> pl.DataFrame:  # fmt: skip
-    """The features, nulls where they are missing, in the order of the main table's rows.
-
-    :raises InvalidInput: the main table, its id or the parent column of a linked table is absent.
-    """
-    main = plan.schema.main
-    if main.name not in tables:
-        raise InvalidInput(f"The table {main.name} is missing.", where=Where(table=main.name), remedy="Add it.")
-    identity = plan.schema.id
-    lazy, types = _read(main, tables[main.name], list(needed), plan.inputs)
-    if identity not in types:
-        raise InvalidInput(f"The table has no column {identity}.", where=Where(table=main.name, column=identity))
-    frames = _aggregated(plan, tables) if history is None else {n: f.lazy() for n, f in history.frames.items()}
-    for step in plan.linked.values():
-        if step.table.parent_table == main.name:
-            lazy = _joined(lazy, types[identity], identity, step, frames.get(step.table.name))
-    return _collected(lazy.select(expressions), sum(f.height for f in tables.values()))
-
-
-def _read(
-    table: Table, frame: pl.DataFrame, wanted: list[str], inputs: Collection[str]
-) -> tuple[pl.LazyFrame, pl.Schema]:
-    """The wanted columns. One that is not there is missing in every row, and so is NaN in an input of expressions."""
-    types = frame.schema
-    columns = []
-    for name in wanted:
-        if name not in types:
-            columns.append(pl.lit(None, dtype=table.columns[name].dtype).alias(name))
-        elif name in inputs and types[name].is_float():
-            columns.append(pl.col(name).fill_nan(None))
-        else:
-            columns.append(pl.col(name))
-    return frame.lazy().select(columns), types
-
-
-def _collected(frame: pl.LazyFrame, rows: int) -> pl.DataFrame:
-    """Run the plan. On a few rows the optimizer takes longer than the work; it changes no value."""
-    return frame.collect(optimizations=pl.QueryOptFlags.none()) if rows <= FEW_ROWS else frame.collect()
-
-
-def _aggregated(plan: Plan, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.LazyFrame]:
-    """For each linked table that is there: one row per parent, its key column first, then the results."""
-    found: dict[str, pl.LazyFrame] = {}
-    for name, step in plan.linked.items():
-        if name not in tables:
-            continue
-        table, parent = step.table, step.parent
-        keys = [parent, table.key[0]] if step.children else [parent]
-        lazy, types = _read(table, tables[name], list(dict.fromkeys([*keys, *step.needed])), step.needed)
-        if parent not in types:
-            raise InvalidInput(f"The table {name} has no column {parent}.", where=Where(table=name, column=parent))
-        for child in step.children:
-            dtype = types.get(table.key[0], pl.Int64())
-            lazy = _joined(lazy, dtype, table.key[0], plan.linked[child], found.get(child))
-        lazy = lazy.select(pl.col(parent), *[expr.alias(row) for row, expr in step.rows.items()])
-        lazy = lazy.group_by(parent).agg(step.groups)
-        found[name] = lazy.select(pl.col(parent), *[expr.alias(n) for n, expr in step.results.items()])
-    return found
-
-
-def _joined(
-    lazy: pl.LazyFrame, dtype: pl.DataType, key: str, step: TablePlan, found: pl.LazyFrame | None
-) -> pl.LazyFrame:
-    """``lazy`` with the results of a linked table, which are all missing where it is not there."""
-    if found is None:
-        nothing = pl.lit(None, dtype=pl.Float64)
-        return lazy.with_columns([nothing.alias(name) for name in step.results])
-    # A file may hold its ids as numbers and another as text.
-    found = found.with_columns(pl.col(step.parent).cast(dtype, strict=False))
-    return lazy.join(found, left_on=key, right_on=step.parent, how="left", maintain_order="left", nulls_equal=False)
