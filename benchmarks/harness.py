@@ -143,9 +143,10 @@ class Bench:
         """Progress, for the person who waits."""
         print(f"[{time.perf_counter() - self.begun:6.0f} s] {text}", file=sys.stderr, flush=True)
 
-    def least(self, name: str, value: float, gate: float, *, unit: str = "", note: str = "") -> None:
-        """A figure that must reach its gate."""
-        self._add(name, value, unit, f"≥ {gate:g}", value >= gate, None, note)
+    def least(self, name: str, value: float, gate: float, *, unit: str = "", cpu: bool = False, note: str = "") -> None:
+        """A figure that must reach its gate; ``cpu``: work per CPU-time, held against the gate as on the reference core."""
+        scaled = value * self.factor if cpu else None
+        self._add(name, value, unit, f"≥ {gate:g}", (value if scaled is None else scaled) >= gate, scaled, note)
 
     def most(self, name: str, value: float, gate: float, *, unit: str = "", cpu: bool = False, note: str = "") -> None:
         """A figure that must not exceed its gate; ``cpu``: CPU-time, held against the gate as on the reference core."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from benchmarks.material import loaded
 from benchmarks.processes import say
+from plumbline.credit.features.matrix import Matrix
+from plumbline.credit.features.scanning import scanned
 from plumbline.credit.intake.readers import open_upload
 from plumbline.credit.results import Part, combine, table_of, write_part
 from plumbline.credit.service.batches import CHUNK_ROWS
@@ -49,6 +54,32 @@ def ours(file: str, artefact: str, folder: str) -> None:
          "gigabytes": peak_gigabytes()})  # fmt: skip
 
 
+def features(folder: str, artefact: str, way: str) -> None:
+    """The matrix of seven Parquet files: held whole, streamed, or in eight parts; says a hash of all its bits."""
+    transformer = loaded(Path(artefact)).transformer
+    files = {name: Path(folder) / f"{name}.parquet" for name in transformer.schema.tables}
+    tables = scanned(files, transformer.schema)
+    before, begun = peak_gigabytes(), time.process_time()
+    parts: Iterable[Matrix]
+    if way == "held":
+        parts = [transformer.transform({name: lazy.collect() for name, lazy in tables.items()})]
+    else:
+        parts = (
+            transformer.transform_lazy(tables, 8_192)
+            if way == "streamed"
+            else transformer.transform_partitions(tables, 8)
+        )
+    spent, rows = 0.0, dict[int, bytes]()
+    for part in parts:
+        spent += time.process_time() - begun
+        for key, row in zip(part.ids.to_list(), np.ascontiguousarray(part.values), strict=True):
+            rows[key] = hashlib.sha256(row.tobytes()).digest()
+        begun = time.process_time()
+    whole = hashlib.sha256(b"".join(rows[key] for key in sorted(rows))).hexdigest()
+    say({"cpu": spent + time.process_time() - begun, "rows": len(rows), "sha256": whole,
+         "gigabytes": peak_gigabytes(), "before": before})  # fmt: skip
+
+
 def _first_rows(file: Path, artefact: str) -> pl.DataFrame:
     """A few rows, so that the first use of the libraries is not measured."""
     small = Path(artefact).with_name("first.csv")
@@ -75,7 +106,6 @@ def usual(file: str, trained_on: str, rows: int, folder: str) -> None:
     The model has the champion's size and settings and is trained on the columns of the file themselves.
     """
     import lightgbm
-    import numpy as np
     import pandas as pd
 
     from plumbline.credit.modelling import champion

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from benchmarks.harness import Bench
-from benchmarks.material import Material, labels
+from benchmarks.material import JUDGED_SEED, Material, labels
+from benchmarks.processes import ask
+from plumbline.credit import synthetic
 from plumbline.credit.features.matrix import Matrix
 from plumbline.credit.modelling.scorer import Scored, Scorer
 from plumbline.kernel.models import metrics
+from plumbline.kernel.models.artifacts import pack
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,6 +99,28 @@ def invariance(bench: Bench, material: Material) -> None:
         and (again.reasons[order] == many.reasons).all() and {i: again.flags.get(int(order[i]), ()) for i in many.flags} == many.flags
     )  # fmt: skip
     bench.holds("all seven tables shuffled", bool(equal), note=f"{len(order):,} applications")
+
+
+def made_twice(bench: Bench, material: Material) -> None:
+    """Data, seed, training, file: once here, once in another process."""
+    here = hashlib.sha256(pack(material.members)).hexdigest()
+    there = ask("material:made_anew", {"quick": material.quick})["sha256"]
+    bench.holds("same data and seed: same artefact, byte for byte", here == there, note=f"two processes; {here[:16]}…")
+
+
+def ways(bench: Bench, material: Material) -> None:
+    """Seven files of a larger portfolio as one matrix: held in memory, streamed, in eight parts by the applicant's key."""
+    folder, count = material.folder / "linked", 8_000 if bench.quick else 60_000
+    synthetic.write_stream(folder, count, JUDGED_SEED, format="parquet")
+    given = {"folder": str(folder), "artefact": str(material.artefact)}
+    found = {way: ask("pipeline:features", {**given, "way": way}) for way in ("held", "streamed", "in 8 parts")}
+    shutil.rmtree(folder)
+    for way in ("streamed", "in 8 parts"):
+        same = found[way]["sha256"] == found["held"]["sha256"] and found[way]["rows"] == count
+        bench.holds(f"features {way} = held in memory", same, note=f"{count:,} applications, seven Parquet files")
+    for way, answer in found.items():
+        bench.info(f"features {way}: most memory", answer["gigabytes"], unit="GB",
+                   note=f"{answer['before']:.2f} GB before anything was read; {answer['cpu']:.2f} CPU-s, reading included")  # fmt: skip
 
 
 def only(scorer: Scorer, tables: dict[str, pl.DataFrame], row: int) -> dict[str, pl.DataFrame]:

@@ -112,6 +112,16 @@ def _whole(bench: Bench, material: Material) -> None:
     )
 
 
+def aggregates(bench: Bench, material: Material) -> None:
+    """The six linked tables to one row of aggregates per applicant."""
+    transformer, tables = material.scorer.transformer, material.judged.tables
+    rows = sum(tables[name].height for name in material.schema.linked)
+    spent = timed(lambda: transformer.history(tables), best_of=3)
+    count = len(transformer.plan.from_tables)
+    bench.least("rows aggregated per CPU-second", rows / spent.cpu, 4e6, cpu=True,
+                note=f"{rows:,} rows of six tables to {count} aggregates in {spent.cpu:.2f} CPU-s")  # fmt: skip
+
+
 def generator(bench: Bench, _material: Material) -> None:
     spent = timed(lambda: synthetic.generate(20_000, 11), best_of=2)
     rows = sum(frame.height for frame in spent.result.tables.values())
