@@ -61,7 +61,7 @@ def test_what_was_not_measured_is_unknown_and_recorded(lender: Lender) -> None:
     assert found["comparison"] == found["calibration"] == "unknown"
     assert found["reasons"] == "ok"
     models.activate(lender.installation, lender.admin, str(wanted.id), reason="the second version")
-    entry = lender.entries("models.activate")[-1]
+    (entry,) = [e for e in lender.entries("models.activate") if e.resource_id == wanted.id]
     assert entry.details["gates"] == found
     assert entry.details["forced"] is None
 
@@ -92,7 +92,7 @@ def test_a_missed_gate_refuses_unless_forced_with_a_reason(
     models.activate(
         lender.installation, lender.admin, str(wanted.id), reason="the risk committee accepted it", force=True
     )
-    entry = lender.entries("models.activate")[-1]
+    (entry,) = [e for e in lender.entries("models.activate") if e.resource_id == wanted.id]
     assert entry.details["forced"] == [gate]
     assert entry.details["gates"][gate] == "missed"
 

@@ -9,6 +9,7 @@ import pytest
 
 from plumbline.credit import service
 from plumbline.credit.service import creditors, notices
+from plumbline.credit.service.fairness import fairness_of
 from plumbline.kernel.errors import Forbidden
 from plumbline.kernel.sources import MIN_N, Sample, taken
 from tests.conftest import SteppingClock
@@ -27,11 +28,19 @@ def _later(lender: Lender, by: timedelta) -> None:
 
 def test_nothing_is_told_where_nothing_is_known(lender: Lender) -> None:
     found = samples(lender)
+    measured = found.pop("credit.lowest_approval_ratio")
+    assert (measured.value is None) == bool(measured.reason)
     assert {key: (one.value, bool(one.reason)) for key, one in found.items()} == dict.fromkeys(found, (None, True))
     assert set(found) == {
-        "credit.roc_auc", "credit.calibration_slope", "credit.worst_psi", "credit.lowest_approval_ratio", "credit.notices_in_time",
-        "credit.replays_equal",
+        "credit.roc_auc", "credit.calibration_slope", "credit.worst_psi", "credit.notices_in_time", "credit.replays_equal",
     }  # fmt: skip
+
+
+def test_the_lowest_ratio_is_that_of_the_report(embedded: Lender) -> None:
+    report = fairness_of(embedded.installation, embedded.admin, str(embedded.model_id)).report
+    assert report is not None
+    lowest = min(group["ratio"]["value"] for group in report["groups"])
+    assert samples(embedded)["credit.lowest_approval_ratio"].value == lowest
 
 
 def test_replays_are_a_share_once_they_are_enough(lender: Lender) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from plumbline.credit import repository
 from plumbline.credit.decision import TYPE
 from plumbline.credit.service import outcomes
+from plumbline.credit.service.training import LOWEST_RATIO
 from plumbline.credit.truth import cohort_facts
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import NotFound
@@ -18,8 +19,6 @@ from plumbline.kernel.paging import PageRequest
 from plumbline.kernel.sources import MetricSource, Sample, Take, share
 
 READ = "credit.read"
-LOWEST = "lowest_approval_rate_ratio"
-"""The figure of a version's evaluation that a fairness report leaves."""
 YEAR, QUARTER = timedelta(days=365), timedelta(days=91)
 
 
@@ -71,9 +70,9 @@ def _lowest_ratio(installation: Installation, context: Context, _since: datetime
     if model is None:
         return Sample(None, reason="No version decides.")
     for one in models.evaluations_of(installation, context, model.id):
-        if LOWEST in one.metrics:
+        if LOWEST_RATIO in one.metrics:
             at = datetime.combine(one.evaluation.evaluation_date, time.min, UTC)
-            return Sample(one.metrics[LOWEST], None, one.evaluation.sample_count, at, f"/models/{model.id}")
+            return Sample(one.metrics[LOWEST_RATIO], None, one.evaluation.sample_count, at, f"/models/{model.id}")
     return Sample(None, evidence=f"/models/{model.id}", reason="Fairness was not measured.")
 
 
