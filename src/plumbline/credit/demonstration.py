@@ -71,20 +71,22 @@ class CreditChapter:
         demonstration_outcomes.tell(chapter, loans)
         unseen = synthetic.generate(A_DAY * chapter.days + FILE, chapter.seed + 1)
         ids = unseen.tables["application"]["SK_ID_CURR"].to_list()
-        chapter.told(f"  deciding {A_DAY * chapter.days:,} applications it has not seen")
-        self._days(chapter, unseen, ids[: A_DAY * chapter.days])
-        chapter.told(f"  scoring a file of {FILE:,} applicants who have moved")
-        moved = synthetic.generate(FILE, chapter.seed + 2, drift=True)
-        self._whole(chapter, moved, "branch-coast.zip")
+        rng, day = np.random.default_rng(chapter.seed), A_DAY * chapter.days
+        chapter.told(
+            f"  deciding {day:,} applications it has not seen, and a file of {FILE:,} applicants who have moved"
+        )
+        self._days(chapter, unseen, ids[: day // 2], rng)
+        self._whole(chapter, synthetic.generate(FILE, chapter.seed + 2, drift=True), "branch-coast.zip")
+        self._days(chapter, unseen, ids[day // 2 : day], rng)
+        _watched(chapter)
         chapter.told(f"  scoring a file of {FILE:,}")
-        self._file(chapter, unseen, ids[A_DAY * chapter.days :], "branch-north.zip")
+        self._file(chapter, unseen, ids[day:], "branch-north.zip")
         chapter.told("  comparing the single decisions with the training rows")
         drift.run(house, chapter.person(ANALYST), str(model.id))
 
-    def _days(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int]) -> None:
-        """Applications come in through the days; the analyst looks at what waits, some time later."""
-        rng = np.random.default_rng(chapter.seed)
-        gap = timedelta(days=chapter.days - 1) / max(1, len(ids))
+    def _days(self, chapter: Chapter, unseen: synthetic.Portfolio, ids: list[int], rng: np.random.Generator) -> None:
+        """Applications come in through half of the days; the analyst looks at what waits, some time later."""
+        gap = timedelta(days=chapter.days - 1) / 2 / max(1, len(ids))
         today = chapter.clock().date()
         for key in ids:
             chapter.clock.move(gap * float(rng.uniform(0.4, 1.6)))
@@ -96,7 +98,6 @@ class CreditChapter:
                 self._review_oldest(chapter, rng)
             if rng.random() < 0.12:
                 self._notice(chapter)
-        _watched(chapter)
 
     def _review_oldest(self, chapter: Chapter, rng: np.random.Generator) -> None:
         house, clock = chapter.installation, chapter.clock
