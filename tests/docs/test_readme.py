@@ -47,14 +47,18 @@ def test_the_first_block_is_the_two_commands() -> None:
 @pytest.mark.slow
 def test_the_snippets_do_what_the_readme_says(folder: Path) -> None:
     kinds = [kind for kind, _ in BLOCKS]
-    assert kinds == ["sh", "sh", "sh", "python", "sh"]
+    assert kinds == ["sh", "sh", "sh", "sh", "python", "sh"]
     if not shutil.which("bash") or not shutil.which("curl"):
         pytest.skip("bash and curl run the snippets")
-    _, command_line, proof, program, http = (text for _, text in BLOCKS)
+    _, command_line, decision, proof, program, http = (text for _, text in BLOCKS)
 
     told = run(folder, "bash", "-euc", command_line)
     assert "credit-risk@1 is live" in told
     assert len((folder / "results.csv").read_text().splitlines()) == 501
+
+    told = run(folder, "bash", "-euc", decision)
+    for piece in ("equal", "Ratios and error rates are evidence", "severity", "credit.replays_equal"):
+        assert piece in told, piece
 
     told = run(folder, "bash", "-euc", proof)
     assert "sound" in told.splitlines()
