@@ -39,7 +39,7 @@ OPERATIONS = {
     "list_credit_batches": "GET /api/v1/credit/batches", "get_credit_batch": "GET /api/v1/credit/batches/{batch_id}",
     "download_credit_batch": "GET /api/v1/credit/batches/{batch_id}/{which}",
     "cancel_credit_batch": "POST /api/v1/credit/batches/{batch_id}/cancel", "resume_credit_batch": "POST /api/v1/credit/batches/{batch_id}/resume",
-    "list_metrics": "GET /api/v1/metrics",
+    "list_metrics": "GET /api/v1/metrics", "get_model_card": "GET /api/v1/models/{model}/card",
     "run_model_drift": "POST /api/v1/models/{model}/drift", "list_model_drift": "GET /api/v1/models/{model}/drift",
     "get_model_drift": "GET /api/v1/models/{model}/drift/{report_id}", "verify_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/verification",
     "download_model_drift": "GET /api/v1/models/{model}/drift/{report_id}/file",
@@ -150,7 +150,7 @@ def test_every_success_has_a_form_or_is_empty(document: dict[str, Any]) -> None:
             assert set(answer["content"]) == {"text/csv", "application/vnd.apache.parquet"}
         elif label.endswith("/notice.html"):
             assert set(answer["content"]) == {"text/html"}
-        elif label.endswith("/{report_id}/file"):
+        elif label.endswith(("/{report_id}/file", "/card")):
             assert set(answer["content"]) == {"text/html", JSON}
         else:
             assert answer["content"][JSON]["schema"] not in ({}, None), label

@@ -33,7 +33,7 @@ TRIAGE = "findings.triage findings.read credit.approve"
 NEEDS = {
     "POST /api/v1/models/{model}/drift": "models.drift", "GET /api/v1/models/{model}/drift": "models.read",
     "GET /api/v1/models/{model}/drift/{report_id}": "models.read", "GET /api/v1/models/{model}/drift/{report_id}/verification": "models.read",
-    "GET /api/v1/models/{model}/drift/{report_id}/file": "models.read", "GET /models/{model_id}/drift": "models.read", "GET /models/{model_id}/cost": "models.read",
+    "GET /api/v1/models/{model}/drift/{report_id}/file": "models.read", "GET /models/{model_id}/drift": "models.read", "GET /models/{model_id}/cost": "models.read", "GET /models/{model_id}/card": "models.read", "GET /api/v1/models/{model}/card": "models.read",
     "POST /models/{model_id}/drift": "models.drift", "GET /models/{model_id}/drift/{report_id}": "models.read",
     "GET /models/{model_id}/drift/{report_id}/report": "models.read",
     "POST /api/v1/credit/outcomes": "credit.outcomes", "POST /api/v1/credit/outcomes/file": "credit.outcomes",

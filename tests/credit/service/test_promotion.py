@@ -11,6 +11,8 @@ from plumbline.credit import service, synthetic
 from plumbline.credit.intake.schema import Schema
 from plumbline.kernel.errors import Conflict
 from plumbline.kernel.models import service as models
+from plumbline.kernel.models.card import to_html
+from plumbline.kernel.models.service.cards import card_of
 from plumbline.kernel.models.service.gates import gates
 from plumbline.kernel.models.tables import Model
 from tests.credit.trained import Lender
@@ -155,3 +157,11 @@ def test_training_that_shows_something_bad_stops_the_activation(
         models.activate(house, embedded.admin, str(wanted.id), reason="we want it")
     models.activate(house, embedded.admin, str(wanted.id), reason="the risk committee accepted it", force=True)
     assert gate in embedded.entries("models.activate")[-1].details["forced"]
+
+
+def test_the_card_tells_groups_leaks_and_drift_reference(embedded: Lender) -> None:
+    told = card_of(embedded.installation, embedded.admin, embedded.model_id)
+    assert {g["verdict"] for g in told["subgroups"]["groups"]} <= {"passes", "fails", "undetermined"}
+    assert told["leaks"] == {"columns": told["leaks"]["columns"], "alarms": [], "accepted": None}
+    assert told["drift_reference"]["rows"] > 1000
+    assert "How groups fare" in to_html(told)

@@ -10,10 +10,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from plumbline.kernel import canonical
 from plumbline.kernel.faces.http import Caller, House
 from plumbline.kernel.ledger.queries import moment
-from plumbline.kernel.models import service
-from plumbline.kernel.models.service import drift, drift_reports
+from plumbline.kernel.models import card, service
+from plumbline.kernel.models.service import cards, drift, drift_reports
 from plumbline.kernel.models.tables import DriftRun, Model
 from plumbline.kernel.paging import PageRequest
 
@@ -149,6 +150,23 @@ def get_model(house: House, caller: Caller, model: Key) -> ModelDetail:
         **ModelVersion.values(held), features=held.features, target_classes=held.target_classes, metadata=held.extra,
         artifact_path=held.artifact_path, versions=[v.version for v in found.versions], four_eyes=found.four_eyes, damaged=found.damaged,
     )  # fmt: skip
+
+
+A_CARD: dict[int | str, dict[str, Any]] = {200: {"description": "The card", "content": {
+    "text/html": {"schema": {"type": "string"}},
+    "application/json": {"schema": {"type": "object", "description": "`plumbline-model-card-1`; what the record does not hold is `not stated`."}},
+}}}  # fmt: skip
+
+
+@router.get("/models/{model}/card", response_class=Response, responses=A_CARD)
+def get_model_card(
+    house: House, caller: Caller, model: Key, form: Annotated[Literal["html", "json"], Query(alias="format")] = "json"
+) -> Response:
+    """The model card: what it is, what it was made from, how it was measured, and what nobody has measured."""
+    told = cards.card_of(house, caller, model)
+    if form == "json":
+        return Response(canonical.dumps(told), media_type="application/json")
+    return Response(card.to_html(told), media_type=MEDIA["html"], headers={"Content-Security-Policy": card.POLICY})
 
 
 @router.get("/models/{model}/evaluations")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_facts, print_page, print_table
+from plumbline.kernel.faces.cli import Cursor, Json, Limit, invocation, print_facts, print_json, print_page, print_table
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,6 +57,35 @@ def list_(
 
     print_page(page, ("model", "kind", "framework", "live", "trained_at", "deployed_at", "hash", "id"), row, as_json=as_json,
                empty="No model yet.")  # fmt: skip
+
+
+@models.command("card")
+def card(
+    context: typer.Context, model: Key,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the page to print here.")] = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """The model card: what it is, what it was made from, how it was measured, and what nobody has measured."""
+    from plumbline.kernel.models.card import to_html
+    from plumbline.kernel.models.service.cards import card_of
+
+    called = invocation(context)
+    told = card_of(called.installation, called.context, model)
+    if out is not None:
+        _copied(out, to_html(told).encode())
+    if as_json:
+        print_json(told)
+        return
+    for part in ("model", "stated", "training"):
+        print_facts(told[part], as_json=False)
+        typer.echo()
+    rows = [
+        (e["dataset"], name, f["value"], f["interval"] or "")
+        for e in told["evaluations"]
+        for name, f in e["figures"].items()
+    ]
+    print_table(("dataset", "figure", "value", "95 % interval"), rows, right=("value",), empty="Nothing was measured.")
+    for line in told["never_measured"]:
+        typer.echo(f"never measured: {line}")
 
 
 @models.command("show")

@@ -19,8 +19,8 @@ from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger.queries import moment
 from plumbline.kernel.ledger.tables import AuditEntry
-from plumbline.kernel.models import drift_pictures, pictures, service
-from plumbline.kernel.models.service import Detail, drift, drift_reports
+from plumbline.kernel.models import card, drift_pictures, pictures, service
+from plumbline.kernel.models.service import Detail, cards, drift, drift_reports
 from plumbline.kernel.models.tables import Model
 from plumbline.kernel.paging import PageRequest
 
@@ -48,6 +48,13 @@ def models_page(request: Request, house: House, visitor: Visitor) -> Response:
 def model_page(request: Request, house: House, visitor: Visitor, model_id: UUID) -> Response:
     found = service.detail(house, visitor, model_id)
     return views.page(request, "models/model.html", nav="models", **_whole(found, visitor), **_drift(house, visitor, model_id))  # fmt: skip
+
+
+@router.get("/models/{model_id}/card")
+def model_card_page(house: House, visitor: Visitor, model_id: UUID) -> Response:
+    """The model card, to print, under a policy that allows nothing but its own style sheet."""
+    page = card.to_html(cards.card_of(house, visitor, model_id))
+    return Response(page, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": f"{card.POLICY}; frame-ancestors 'none'"})  # fmt: skip
 
 
 @router.get("/models/{model_id}/cost")
