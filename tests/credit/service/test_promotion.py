@@ -156,7 +156,8 @@ def test_training_that_shows_something_bad_stops_the_activation(
     with pytest.raises(Conflict, match=rf"misses (a gate|2 gates): .*{gate}"):
         models.activate(house, embedded.admin, str(wanted.id), reason="we want it")
     models.activate(house, embedded.admin, str(wanted.id), reason="the risk committee accepted it", force=True)
-    assert gate in embedded.entries("models.activate")[-1].details["forced"]
+    (entry,) = [e for e in embedded.entries("models.activate") if e.resource_id == wanted.id]
+    assert gate in entry.details["forced"]
 
 
 def test_the_card_tells_groups_leaks_and_drift_reference(embedded: Lender) -> None:
