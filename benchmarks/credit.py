@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import engines, fairness, proofs, quality, recorded, speed, truth
+from benchmarks import credit_peers, engines, fairness, proofs, quality, recorded, speed, truth
 from benchmarks.harness import Bench
 from benchmarks.house import House
 from benchmarks.material import Material
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench.measure("invariance", lambda: invariance(bench, material))
         bench.measure("latency", lambda: speed.latency(bench, material))
         bench.measure("aggregates", lambda: speed.aggregates(bench, material))
+        bench.measure("peers", lambda: credit_peers.run(bench, material))
         bench.measure("generator", lambda: speed.generator(bench, material))
         bench.measure("training", lambda: speed.training(bench, material))
         bench.measure("batch", lambda: speed.batch(bench, material))

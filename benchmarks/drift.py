@@ -2,7 +2,7 @@
 
 ``python3 dev.py bench drift [--quick] [--large-peers] [--without-peers] [--only GROUP] [--json FILE]``. Files s
 (100,000 × 20) and l (1,000,000 × 50) come from ``drift_data.py``. Peers are installed on demand, each in an environment
-of its own (``drift_peers.py``: 0.3 to 1.3 GB each); on l they need ten minutes and 4 GB, so only with ``--large-peers``.
+of its own (``peers.py``: 0.3 to 1.3 GB each); on l they need ten minutes and 4 GB, so only with ``--large-peers``.
 Each task runs in a fresh process and imports before it is measured.
 """
 
@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import drift_data, drift_peers
-from benchmarks.drift_peers import NotRun
+from benchmarks import drift_data, peers
 from benchmarks.harness import Bench
+from benchmarks.peers import NotRun
 
 GATES: tuple[tuple[str, str, str | None, float | None, float | None], ...] = (
     ("SciPy KS + χ²", "scipy", None, None, 3.5),
@@ -50,7 +50,7 @@ class Files:
     def ours(self, size: str) -> dict[str, Any]:
         """The least of some runs."""
         if size not in self._ours:
-            runs = [drift_peers.ask("ours", self.get(size)) for _ in range(1 if self.bench.quick else 3)]
+            runs = [peers.ask("drift_work.py", "ours", self.get(size)) for _ in range(1 if self.bench.quick else 3)]
             self._ours[size] = min(runs, key=lambda run: run["cpu"])
         return self._ours[size]
 
@@ -115,7 +115,7 @@ def _peer(bench: Bench, files: Files, size: str, name: str, task: str, peer: str
         bench.no_data(f"{name} to ours", "not run: needs --large-peers")
         return None
     try:
-        return drift_peers.ask(task, files.get(size), peer)
+        return peers.ask("drift_work.py", task, files.get(size), peer)
     except NotRun as reason:
         bench.no_data(f"{name} to ours", f"not run: {reason}")
         return None
@@ -129,7 +129,7 @@ def _same_ks(bench: Bench, ours: dict[str, float | None], theirs: dict[str, floa
 def stored(bench: Bench, files: Files) -> None:
     """A file against the stored counts of its reference, which no peer but whylogs can hold."""
     size = files.large
-    runs = [drift_peers.ask("ours_stored", files.get(size)) for _ in range(1 if bench.quick else 3)]
+    runs = [peers.ask("drift_work.py", "ours_stored", files.get(size)) for _ in range(1 if bench.quick else 3)]
     best = min(runs, key=lambda run: run["cpu"])
     bench.most(f"a file of {_size(size)} against a stored profile", best["cpu"], 0.8, unit="CPU-s", cpu=True,
                note=f"{best['megabytes']:.0f} MB above the imports")  # fmt: skip
@@ -139,7 +139,9 @@ def stored(bench: Bench, files: Files) -> None:
     worst = max(abs((value or 0.0) - (ks[name] or 0.0)) for name, value in best["ks"].items())
     limit = 0.0002 if size == "l" else 0.01
     bench.most("largest error of its KS", worst, limit)
-    bench.holds("sum of profiles = profile of the sum", drift_peers.ask("ours_sum", files.get(size))["equal"])
+    bench.holds(
+        "sum of profiles = profile of the sum", peers.ask("drift_work.py", "ours_sum", files.get(size))["equal"]
+    )
     bench.most("report.html", best["html"] / 1000, 150, unit="kB")
     bench.most("writing it", best["html_cpu"] * 1000, 50, unit="CPU-ms", cpu=True)
     bench.holds("it holds no script", not best["script"])

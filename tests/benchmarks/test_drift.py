@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from benchmarks.harness import MISSED
 
-from benchmarks import drift_data, drift_peers
+from benchmarks import drift_data, peers
 
 ROOT = Path(__file__).parents[2]
 ROWS = {
@@ -62,10 +62,10 @@ def test_the_data_are_the_same_every_time_and_say_what_has_not_moved(tmp_path: P
 
 def test_a_peer_that_fails_or_is_not_to_be_had_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     files = tmp_path / "missing.parquet", tmp_path / "missing.parquet"
-    with pytest.raises(drift_peers.NotRun, match=r"failed: .*missing\.parquet"):
-        drift_peers.ask("ours", files)
+    with pytest.raises(peers.NotRun, match=r"failed: .*missing\.parquet"):
+        peers.ask("drift_work.py", "ours", files)
     monkeypatch.setenv("PLUMBLINE_BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(drift_peers.NotRun, match="uv is not installed"):
-        drift_peers.ask("evidently_psi", files, "evidently")
+    with pytest.raises(peers.NotRun, match="uv is not installed"):
+        peers.ask("drift_work.py", "evidently_psi", files, "evidently")

@@ -191,7 +191,7 @@ def car_loan() -> Path | None:
     """The data NannyML ships, if the benchmark has installed it."""
     sys.path.append(str(Path(__file__).parents[3]))
     try:
-        from benchmarks.drift_peers import folder_of
+        from benchmarks.peers import folder_of
     finally:
         sys.path.pop()
     found = sorted(folder_of("nannyml").glob("lib/python*/site-packages/nannyml/datasets/data/synthetic_car_loan_reference.csv"))  # fmt: skip

@@ -24,7 +24,8 @@ from plumbline.kernel.models.metrics import Undefined, delong
 
 Floats = npt.NDArray[np.float64]
 
-STUMPS = 600
+STUMPS = 300
+"""At twice the champion's learning rate: 600 at its own rate rank at most 0.001 of AUC better (four public sets) and take twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class TwinReport:
 
 def settings_of(champion: Settings) -> Settings:
     """The champion's, but for many trees of two leaves; an additive champion's are its own."""
-    return replace(champion, trees=STUMPS, leaves=2)
+    return replace(champion, trees=STUMPS, leaves=2, learning_rate=2 * champion.learning_rate)
 
 
 def train_twin(

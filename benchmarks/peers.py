@@ -1,4 +1,4 @@
-"""The other tools of the drift benchmark, each in an environment of its own, made when it is first needed.
+"""The other tools that benchmarks run beside ours, each in an environment of its own, made when it is first needed.
 
 They lie under ``PLUMBLINE_BENCH_CACHE`` (``~/.cache/plumbline-bench`` if it is not set), 0.3 to 1.3 GB each, and stay.
 """
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ PEERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "nannyml": ("0.13.1", ("nannyml==0.13.1", "statsmodels")),  # which it needs and does not declare
     "whylogs": ("1.6.4", ("whylogs[viz]==1.6.4", "numpy<2", "pandas<3", "pyarrow<18")),
     "alibi-detect": ("0.13.0", ("alibi-detect==0.13.0", "numpy<2", "pandas<3", "pyarrow<18")),
+    "optbinning": ("1.0.0", ("optbinning==1.0.0",)),
+    "shap": ("0.51.0", ("shap==0.51.0", "lightgbm==4.7.0")),
+    "fairlearn": ("0.15.0", ("fairlearn==0.15.0",)),
+    "dice-ml": ("0.12", ("dice-ml==0.12", "lightgbm==4.7.0")),
 }
 QUIET = {
     "NML_DISABLE_USAGE_LOGGING": "1",
@@ -76,13 +81,15 @@ def python_of(peer: str) -> Path:
     return python
 
 
-def ask(task: str, files: tuple[Path, Path], peer: str | None = None, *, seconds: float = 900) -> dict[str, Any]:
-    """A task of ``drift_work.py`` in a fresh process, of a peer's Python or of ours.
+def ask(
+    script: str, task: str, files: Sequence[Path], peer: str | None = None, *, seconds: float = 900
+) -> dict[str, Any]:
+    """A task of a script beside this one in a fresh process, of a peer's Python or of ours.
 
     :raises NotRun: the peer is not to be had, failed, or took too long.
     """
     python = str(python_of(peer)) if peer else sys.executable
-    command = [python, str(HERE / "drift_work.py"), task, *map(str, files)]
+    command = [python, str(HERE / script), task, *map(str, files)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, env={**os.environ, **QUIET})  # fmt: skip
     except subprocess.TimeoutExpired:
