@@ -59,7 +59,11 @@ class CreditChapter:
             schema=schema,
             seed=chapter.seed,
             source="portfolio/training",
-        )
+            stated={
+                "purpose": "Decides consumer loans of a demonstration.", "owner": "Credit risk, Nordhaven Bank (demonstration)",
+                "not_for": "Real applicants: everything it has learnt from is synthetic.",
+            },
+        )  # fmt: skip
         clock.move(timedelta(hours=1))
         models.activate(
             house, chapter.person(ADMIN), str(model.id), reason="First model; metrics and reasons were reviewed."

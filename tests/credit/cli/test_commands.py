@@ -192,8 +192,11 @@ def test_a_schema_is_proposed_for_each_kind_of_file(call: Call, tmp_path: Path, 
 
 def test_versions_are_shown_activated_and_rolled_back(call: Call, tmp_path: Path) -> None:
     call("credit", "generate", str(tmp_path / "p"), "-n", "700", "--seed", "5")
-    trained = call("credit", "train", str(tmp_path / "p"))
+    trained = call("credit", "train", str(tmp_path / "p"), "--purpose", "Consumer loans", "--not-for", " ")
     assert trained["model"] == "credit-risk@2"
+    assert call("models", "card", "credit-risk@2")["stated"] == {
+        "purpose": "Consumer loans", "owner": "not stated", "not_for": "not stated",
+    }  # fmt: skip
     assert [(m["version"], m["live"]) for m in call("models", "list")["items"]] == [("2", False), ("1", True)]
     assert "A reason is needed" in call("models", "activate", "credit-risk@2", code=1)
     assert call("models", "activate", "credit-risk@2", "--reason", "newer data")["live"] is True

@@ -15,6 +15,7 @@ import pytest
 
 from plumbline.credit import repository, service
 from plumbline.credit.service import outcomes
+from plumbline.kernel.clock import text as clock_text
 from plumbline.kernel.database import new_id, types
 from plumbline.kernel.errors import Forbidden, InvalidInput
 from plumbline.kernel.jobs import service as jobs
@@ -22,6 +23,7 @@ from plumbline.kernel.ledger.service.sealing import seal
 from plumbline.kernel.models import predictions, records
 from plumbline.kernel.models.performance import SELECTIVE
 from plumbline.kernel.paging import PageRequest
+from plumbline.kernel.sources import taken
 from tests.conftest import NOW, SteppingClock
 from tests.credit.pages.desk import csv
 from tests.credit.trained import Lender, application_with, payload
@@ -316,6 +318,10 @@ def test_measuring_again_replaces_and_never_doubles(lender: Lender, clock: Stepp
     assert second.measured is not None
     assert second.measured.evaluation.id == first.measured.evaluation.id
     assert second.measured.evaluation.extra["as_of"] > first.measured.evaluation.extra["as_of"]
+    source = {one.key: sample for one, sample in taken(lender.installation, lender.admin)}["credit.roc_auc"]
+    assert source.measured_at is not None
+    assert clock_text(source.measured_at) == second.measured.evaluation.extra["as_of"]
+    assert source.value == second.measured.metrics["roc_auc_accepted"]
     assert second.measured.metrics["brier_accepted"] != first.measured.metrics["brier_accepted"]
     assert set(second.measured.metrics) == set(first.measured.metrics)
     assert lender.count("model_evaluations") == evaluations_before(lender) + 1

@@ -28,7 +28,7 @@ def app(installation: Installation) -> FastAPI:
 
 def test_what_nobody_said_or_measured_is_told_as_such(installation: Installation, firm: Firm) -> None:
     told = card_of(installation, firm.admin, register(installation, firm.admin).id)
-    assert told["stated"] == dict.fromkeys(("purpose", "owner", "limits"), "not stated")
+    assert told["stated"] == dict.fromkeys(("purpose", "owner", "not_for"), "not stated")
     assert told["subgroups"] == told["leaks"] == told["drift_reference"] == told["threshold"] == "not stated"
     assert len(told["never_measured"]) == 5
     assert told["evaluations"] == []

@@ -175,6 +175,11 @@ def train(
     twin_champion: Annotated[
         bool, typer.Option("--twin-champion", help="Let the additive twin decide: a scorecard one can add up.")
     ] = False,
+    purpose: Annotated[str | None, typer.Option("--purpose", help="For the model card: what it is for.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="For the model card: who answers for it.")] = None,
+    not_for: Annotated[
+        str | None, typer.Option("--not-for", help="For the model card: what it must not be used for.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model and register it, if no column gives the outcome away. It decides nothing before it is activated."""
@@ -187,7 +192,7 @@ def train(
     with progress("training"):
         model = service.train(called.installation, called.context, tables=found.tables, schema=declared, name=name, seed=seed, threads=threads,
                               searched=searched, exclude_protected=not protected, source=path.name, accept_leak=accept_leak, limit=limit,
-                              twin_champion=twin_champion)  # fmt: skip
+                              twin_champion=twin_champion, stated={"purpose": purpose, "owner": owner, "not_for": not_for})  # fmt: skip
     facts: dict[str, Any] = {
         "model": f"{model.name}@{model.version}", "id": model.id, "sha256": model.extra["sha256"], **model.metrics,
         "threshold": model.extra["threshold"], "rows": model.extra["training"]["rows"], "split": model.extra["training"]["protocol"],

@@ -75,16 +75,16 @@ class Watch:
         if self.reference is not None and profile is not None:
             store_part(session, context, self.reference, self.batch.id, part, profile)
 
-    def compare(self, scored: int) -> drift.Outcome:
+    def compare(self, scored: int) -> drift.Result:
         """Before the batch's last transaction: reads and files only."""
         return drift.of_batch_window(self.installation, self.model, self.batch, scored=scored)
 
-    def close(self, session: WriteSession, context: Context, outcome: drift.Outcome) -> dict[str, Any]:
+    def close(self, session: WriteSession, context: Context, result: drift.Result) -> dict[str, Any]:
         """In the batch's last transaction: the report, its finding and its entry; what the batch's metadata says of it."""
-        told: dict[str, Any] = {"state": outcome.state, "said": outcome.said}
-        if outcome.comparison is None:
+        told: dict[str, Any] = {"state": result.state, "said": result.said}
+        if result.comparison is None:
             return told
-        run_id, details = drift.record(session, context, outcome.comparison)
+        run_id, details = drift.record(session, context, result.comparison)
         return told | {"report_id": str(run_id), "severity": details["severity"], "detected": details["drift_detected"]}
 
 

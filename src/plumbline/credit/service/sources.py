@@ -32,7 +32,7 @@ def _live(installation: Installation, context: Context) -> Model | None:
 def _realized(name: str) -> Take:
     """A figure of the newest cohort of the live version whose outcomes are known."""
 
-    def sample(installation: Installation, context: Context, _since: datetime, until: datetime) -> Sample:
+    def sample(installation: Installation, context: Context, _since: datetime, _until: datetime) -> Sample:
         evidence = "/credit/performance"
         model = _live(installation, context)
         if model is None:
@@ -43,7 +43,8 @@ def _realized(name: str) -> Take:
                 continue
             value = told["metrics"].get(name, told["metrics"].get(f"{name}_accepted"))
             why = told["undefined"].get(name) or "not measured"
-            return Sample(value, denominator=told["labelled"], measured_at=until, evidence=evidence, reason="" if value is not None else str(why))  # fmt: skip
+            at = datetime.fromisoformat(told["as_of"])
+            return Sample(value, denominator=told["labelled"], measured_at=at, evidence=evidence, reason="" if value is not None else str(why))  # fmt: skip
         return Sample(None, evidence=evidence, reason="No cohort is mature: the outcomes of its decisions are not known yet.")  # fmt: skip
 
     return sample

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from plumbline.credit.modelling.training import Trained
 
 Progress = Callable[[str], None]
+MOST_STATED = 2_000
+"""Characters of each statement on the model card."""
 SHORTEST_REASON = 20
 LOWEST_RATIO = "lowest_approval_rate_ratio"
 
@@ -84,7 +86,8 @@ def leaks_of(tables: Mapping[str, pl.DataFrame], schema: Schema) -> LeakReport |
 
 def train(installation: Installation, context: Context, *, tables: Mapping[str, pl.DataFrame], schema: Schema, name: str | None = None,
           seed: int = 42, exclude_protected: bool = True, threads: int = 1, searched: bool = False, told: Progress = lambda _: None,
-          source: str | None = None, accept_leak: str | None = None, limit: float = 0.8, twin_champion: bool = False) -> Model:  # fmt: skip
+          source: str | None = None, accept_leak: str | None = None, limit: float = 0.8, twin_champion: bool = False,
+          stated: Mapping[str, str | None] | None = None) -> Model:  # fmt: skip
     """Look for leaks, fit the transformer, the champion and its additive twin, measure them by groups too, store the
     artefact and register the version (not yet active).
 
@@ -93,6 +96,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
     :param accept_leak: why to train although columns give the outcome away; stands in the audit entry and with the model.
     :param limit: least approval-rate ratio of a group that passes.
     :param twin_champion: the additive twin itself decides, with its points.
+    :param stated: what the model card shall say that no record can: ``purpose``, ``owner``, ``not_for``.
     :raises InvalidInput: no label, labels of one class only, too few rows, a reason of less than 20 characters.
     :raises Conflict: columns give the outcome away, and no reason was given.
     """
@@ -154,6 +158,7 @@ def train(installation: Installation, context: Context, *, tables: Mapping[str, 
         evaluations=_evaluations(trained, audit), right="credit.train", reference=monitoring.reference(matrix, probability),
         noted={"leaks": [a.column for a in alarms], "leaks_accepted": reason} if alarms else None,
         extra={
+            "stated": {name: text.strip()[:MOST_STATED] for name, text in (stated or {}).items() if text and text.strip()},
             "schema": schema.name, "source": source, "training": trained.data.to_dict(), "protected_excluded": exclude_protected,
             "threshold": trained.policy.threshold, "policy": trained.policy.to_dict(), "warnings": trained.report.warnings,
             "curve": trained.report.curve.to_dict(), "threshold_choice": trained.report.to_dict()["threshold"],

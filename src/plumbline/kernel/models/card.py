@@ -13,12 +13,12 @@ from html import escape
 from typing import Any
 
 from plumbline.kernel import clock
-from plumbline.kernel.models.service.registry import Detail, Measured
+from plumbline.kernel.models.service.registry import Detail, Measured, newest_of_each
 
 FORM = "plumbline-model-card-1"
 NOT_STATED = "not stated"
-STATED = ("purpose", "owner", "limits")
-"""What only a person can say of a version; a room notes it at its registration under ``card``."""
+STATED = ("purpose", "owner", "not_for")
+"""What only a person can say of a version: who trains one may, and the room notes it under ``stated``."""
 STYLE = (
     "body{font:14px/1.45 system-ui,sans-serif;color:#1b2430;background:#fff;margin:2rem auto;max-width:60rem;padding:0 1rem}"
     "h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:1.8rem 0 .4rem}p{margin:.3rem 0}.s{color:#566170}"
@@ -35,8 +35,8 @@ def card(detail: Detail, reference: Mapping[str, Any] | None) -> dict[str, Any]:
     :param reference: the profile that later rows are compared with: id, rows, sha256; None without one.
     """
     model, extra = detail.model, detail.model.extra
-    said = extra.get("card") or {}
-    evaluations = _newest(detail.evaluations)
+    said = extra.get("stated") or {}
+    evaluations = newest_of_each(detail.evaluations)
     importance = (
         next((m.evaluation.feature_importance for m in evaluations if m.evaluation.feature_importance), None) or {}
     )
@@ -85,13 +85,6 @@ def _person(detail: Detail, key: Any) -> str:
     if key is None:
         return NOT_STATED
     return next((name for known, name in detail.people.items() if str(known) == str(key)), str(key))
-
-
-def _newest(evaluations: Sequence[Measured]) -> list[Measured]:
-    seen: dict[str, Measured] = {}
-    for one in evaluations:  # newest first
-        seen.setdefault(one.evaluation.dataset, one)
-    return list(seen.values())
 
 
 def _measured(one: Measured) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Result:
     """What came of a drift run.
 
     :ivar state: ``compared``; ``no_reference``: the version was registered without one; ``no_rows``: nothing was decided in
@@ -85,7 +85,7 @@ class Outcome:
 # --- computing: reads and files only
 
 
-def of_batch_window(installation: Installation, model: Model, batch: Batch, *, scored: int) -> Outcome:
+def of_batch_window(installation: Installation, model: Model, batch: Batch, *, scored: int) -> Result:
     """Compare a batch; its chunks' profiles are committed.
 
     :param scored: rows that were decided; a batch that began under an older program may have counted fewer.
@@ -98,14 +98,14 @@ def of_batch_window(installation: Installation, model: Model, batch: Batch, *, s
         current, _parts = of_batch(session, org, reference, batch.id)
         importance = _importance(session, model, reference)
     if current.rows != scored:
-        return Outcome("incomplete", f"{current.rows:,} of {scored:,} decided rows were counted, so the file is not compared.")  # fmt: skip
+        return Result("incomplete", f"{current.rows:,} of {scored:,} decided rows were counted, so the file is not compared.")  # fmt: skip
     if not current.rows:
-        return Outcome("no_rows", "The file has no decided row.")
+        return Result("no_rows", "The file has no decided row.")
     told = {"batch": str(batch.id), "file": batch.filename, "file_sha256": batch.file_sha256}
     return _compared(installation, model, reference, current, importance, Window(f"batch:{batch.id}", told, batch.id))
 
 
-def of_time_window(installation: Installation, model: Model, since: datetime, until: datetime) -> Outcome:
+def of_time_window(installation: Installation, model: Model, since: datetime, until: datetime) -> Result:
     """Compare what a version decided one by one in ``since`` ≤ t < ``until``."""
     org = model.organization_id
     with installation.database.read(org) as session:
@@ -115,13 +115,13 @@ def of_time_window(installation: Installation, model: Model, since: datetime, un
         current, blank = of_singles(session, org, reference, since, until)
         importance = _importance(session, model, reference)
     if not current.rows:
-        return Outcome("no_rows", f"{model.name}@{model.version} made no single decision in this window that still holds its inputs.")  # fmt: skip
+        return Result("no_rows", f"{model.name}@{model.version} made no single decision in this window that still holds its inputs.")  # fmt: skip
     told = {"since": clock.text(since), "until": clock.text(until), "erased": blank}
     return _compared(installation, model, reference, current, importance, Window(f"{told['since']}/{told['until']}", told))  # fmt: skip
 
 
-def _no_reference(model: Model) -> Outcome:
-    return Outcome("no_reference", f"no reference: {model.name}@{model.version} was registered without a profile of its training rows.")  # fmt: skip
+def _no_reference(model: Model) -> Result:
+    return Result("no_reference", f"no reference: {model.name}@{model.version} was registered without a profile of its training rows.")  # fmt: skip
 
 
 def _importance(session: Session, model: Model, reference: Reference) -> dict[str, float] | None:
@@ -135,7 +135,7 @@ def _importance(session: Session, model: Model, reference: Reference) -> dict[st
 
 
 def _compared(installation: Installation, model: Model, reference: Reference, current: Profile, importance: Mapping[str, float] | None,
-              window: Window) -> Outcome:  # fmt: skip
+              window: Window) -> Result:  # fmt: skip
     report = compare(reference.profile, current, importance)
     about = {
         "model": {"id": str(model.id), "name": model.name, "version": model.version, "sha256": model.extra["sha256"]},
@@ -146,7 +146,7 @@ def _compared(installation: Installation, model: Model, reference: Reference, cu
     json_path, json_sha256 = _put(installation, drift_report.to_json(report, about), "json")
     path, sha256 = _put(installation, drift_report.to_html(report, about), "html")
     found = Comparison(model, reference, window, report, path, sha256, json_path, json_sha256)
-    return Outcome("compared", said_of(report), found)
+    return Result("compared", said_of(report), found)
 
 
 def said_of(report: DriftReport) -> str:
@@ -268,7 +268,7 @@ def _raise(session: WriteSession, context: Context, found: Comparison, key: UUID
 
 
 def run(installation: Installation, context: Context, key: str | UUID, *, since: datetime | None = None, until: datetime | None = None,
-        batch_id: UUID | None = None) -> Outcome:  # fmt: skip
+        batch_id: UUID | None = None) -> Result:  # fmt: skip
     """Compare a window now and keep the report: one act, one entry.
 
     :param key: a version: id, ``name@version`` or name; its batch must be one that it decided.
@@ -277,17 +277,17 @@ def run(installation: Installation, context: Context, key: str | UUID, *, since:
         is not completed.
     """
     with Act(installation.database, context, ACTION, RESOURCE, right=RIGHT) as act:
-        outcome = _computed(installation, context, key, since, until, batch_id)
-        if outcome.comparison is None:
-            act.done(state=outcome.state, said=outcome.said)
-            return outcome
-        run_id, details = keep(act.session, context, outcome.comparison)
+        result = _computed(installation, context, key, since, until, batch_id)
+        if result.comparison is None:
+            act.done(state=result.state, said=result.said)
+            return result
+        run_id, details = keep(act.session, context, result.comparison)
         act.done(run_id, **details)
-    return Outcome(outcome.state, outcome.said, outcome.comparison, run_id, details)
+    return Result(result.state, result.said, result.comparison, run_id, details)
 
 
 def _computed(installation: Installation, context: Context, key: str | UUID, since: datetime | None, until: datetime | None,
-              batch_id: UUID | None) -> Outcome:  # fmt: skip
+              batch_id: UUID | None) -> Result:  # fmt: skip
     org = context.organization_id
     with installation.database.read(org) as session:
         model = repository.find(session, org, key)
@@ -353,10 +353,10 @@ def perform(installation: Installation, claim: Claim) -> None:
     context = claim.context(installation.clock())
     moments = {name: clock.parse(given[name]) if name in given else None for name in ("since", "until")}
     batch_id = UUID(given["batch_id"]) if "batch_id" in given else None
-    outcome = _computed(installation, context, UUID(given["model_id"]), moments["since"], moments["until"], batch_id)
+    result = _computed(installation, context, UUID(given["model_id"]), moments["since"], moments["until"], batch_id)
     with installation.database.write(claim.organization_id) as session:
-        if outcome.comparison is None:
-            audit(session, context, ACTION, RESOURCE, details={"model_id": given["model_id"], "state": outcome.state, "said": outcome.said})  # fmt: skip
+        if result.comparison is None:
+            audit(session, context, ACTION, RESOURCE, details={"model_id": given["model_id"], "state": result.state, "said": result.said})  # fmt: skip
         else:
-            record(session, context, outcome.comparison)
+            record(session, context, result.comparison)
         claim.finish(session)

@@ -66,6 +66,14 @@ class Measured:
     metrics: dict[str, float]
 
 
+def newest_of_each(evaluations: Sequence[Measured]) -> list[Measured]:
+    """The newest evaluation of each dataset, of evaluations newest first."""
+    seen: dict[str, Measured] = {}
+    for one in evaluations:
+        seen.setdefault(one.evaluation.dataset, one)
+    return list(seen.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A name in the inventory: its live version, its newest one, and how many there are."""
