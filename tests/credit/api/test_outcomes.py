@@ -9,7 +9,8 @@ import polars as pl
 from plumbline.credit.service import outcomes
 from tests.conftest import SteppingClock
 from tests.credit.api.test_endpoints import Ask, ask, problem
-from tests.credit.service.test_outcomes import LATER, labels, october
+from tests.credit.service.test_cohorts import labels, october
+from tests.credit.service.test_outcomes import LATER
 from tests.credit.trained import Lender, payload
 
 __all__ = ["ask"]

@@ -13,7 +13,8 @@ from plumbline.credit.service import outcomes
 from tests.browser_support import browser, serve, visit
 from tests.conftest import SteppingClock
 from tests.credit.pages.desk import Desk
-from tests.credit.service.test_outcomes import LATER, OCTOBER, decide_many, labels, october, told
+from tests.credit.service.test_cohorts import labels, october
+from tests.credit.service.test_outcomes import LATER, OCTOBER, decide_many, told
 
 __all__ = ["browser", "visit"]
 HTMX = {"HX-Request": "true"}

@@ -16,6 +16,7 @@ from plumbline.kernel.identity import rights
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.models import metrics, pictures, service
 from plumbline.kernel.models.service import Evaluated
+from plumbline.kernel.models.service.cards import card_of
 from tests.conftest import Firm
 from tests.kernel.models.scale import register
 from tests.kernel.models.site import signed_in, site, statuses
@@ -146,6 +147,32 @@ def test_a_threshold_is_looked_at_and_nothing_changes(installation: Installation
     assert "Tried" not in same
     assert reader.get(f"/models/{key}/cost?threshold=1.5").status_code == 422
     assert service.get(installation, firm.admin, str(key)).extra["threshold"] == 0.2
+
+
+def test_a_version_without_a_curve_has_no_threshold_to_look_at(
+    installation: Installation, firm: Firm, app: FastAPI
+) -> None:
+    key, reader = register(installation, firm.admin).id, signed_in(app, firm, "viewer")
+    for headers in ({}, {"HX-Request": "true"}):
+        answer = reader.get(f"/models/{key}/cost?threshold=0.1", headers=headers)
+        assert answer.status_code == 404
+        assert "No cost curve was measured" in answer.text
+
+
+def test_of_its_own_decisions_a_page_shows_the_newest_cohort_that_could_be_judged(
+    installation: Installation, firm: Firm
+) -> None:
+    months = (("2026-01", "measured"), ("2026-02", "measured"), ("2026-03", "unknown"))
+    given = [
+        Evaluated(f"production:{month}", 100, metrics={"brier": 0.1}, extra={"verdict": verdict})
+        for month, verdict in months
+    ]
+    key = register(installation, firm.admin, evaluations=[*given, Evaluated("test", 50, metrics={"brier": 0.2})]).id
+    found = pictures.latest(service.detail(installation, firm.admin, key).evaluations)
+    assert [one.evaluation.dataset for one in found] == ["test", "production:2026-02"]
+    told = card_of(installation, firm.admin, key)
+    assert len(told["evaluations"]) == 4  # the card holds them all
+    assert not any("Its own decisions" in line for line in told["never_measured"])
 
 
 def test_a_dialog_names_inputs_that_break(installation: Installation, firm: Firm, app: FastAPI) -> None:

@@ -169,17 +169,38 @@ def known_public(settings: Settings, present: Keys | None = None) -> list[bytes]
 
 
 def remember_public(settings: Settings, publics: tuple[bytes, ...]) -> None:
-    """List these keys in ``keys/ledger.pub``, if they are not there."""
+    """List these keys in ``keys/ledger.pub``, if they are not there.
+
+    Others may read and write at this moment: the list appears with its first lines, and grows by whole lines alone.
+    """
     path = settings.keys / "ledger.pub"
     there = read_public(path) if path.exists() else []
-    missing = [p for p in publics if p not in there]
-    if missing:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    missing = "".join(f"{b64(bytes([ED25519]) + p)}\n" for p in publics if p not in there).encode("ascii")
+    if not missing:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.writelines(f"{b64(bytes([ED25519]) + p)}\n" for p in [*there, *missing])
-        Path(name).chmod(0o644)
-        Path(name).replace(path)  # whole or not at all: another sealer may read it at this moment
+        try:
+            _appended(handle, missing)
+            Path(name).chmod(0o644)
+            os.link(name, path)
+        except FileExistsError:  # another one was first
+            pass
+        else:
+            return
+        finally:
+            Path(name).unlink()
+    _appended(os.open(path, os.O_WRONLY | os.O_APPEND), missing)
+
+
+def _appended(handle: int, lines: bytes) -> None:
+    """In one write, kept by the disk."""
+    try:
+        os.write(handle, lines)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_public(path: Path) -> list[bytes]:

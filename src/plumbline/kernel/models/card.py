@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 from plumbline.kernel import clock
+from plumbline.kernel.models.cohorts import PREFIX
 from plumbline.kernel.models.service.registry import Detail, Measured, newest_of_each
 
 FORM = "plumbline-model-card-1"
@@ -101,8 +102,11 @@ def _never(evaluations: Sequence[Measured], groups: Any, reference: Any) -> list
     missing = []
     if "test" not in datasets:
         missing.append("Test rows that neither training nor the choice of the threshold saw.")
-    if not any(name.startswith("production") for name in datasets):
-        missing.append("Its own decisions: no cohort of them is mature.")
+    if not any(
+        one.evaluation.dataset.startswith(PREFIX) and one.evaluation.extra.get("verdict") == "measured"
+        for one in evaluations
+    ):
+        missing.append("Its own decisions: no cohort of them could be judged.")
     if groups is None:
         missing.append("How groups of people fare.")
     if reference is None:

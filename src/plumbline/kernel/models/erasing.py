@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from plumbline.kernel.database import WriteSession
 from plumbline.kernel.ledger.service.erasing import ERASED, STEP, Held
-from plumbline.kernel.models.tables import Batch, Prediction
+from plumbline.kernel.models.tables import Batch, ModelProfile, Prediction
 
 
 class Decisions:
@@ -35,6 +35,14 @@ class Decisions:
             )
             held.kept = [f"The file {name} of batch {key} still holds the subject's row, and so do its results: delete or replace them."
                          for name, key in names]  # fmt: skip
+        if (
+            rows
+            and session.execute(
+                sa.select(ModelProfile.id).where(ModelProfile.organization_id == organization_id).limit(1)
+            ).first()
+        ):
+            held.kept.append("Drift profiles and reports hold counts, and of each column its smallest and largest value and the names of rare "
+                             "levels; where those were the subject's own they stay: plumbline models drift list")  # fmt: skip
         return held
 
     def erase(self, session: WriteSession, organization_id: UUID, held: Held, now: datetime) -> None:

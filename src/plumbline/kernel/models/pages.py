@@ -14,7 +14,7 @@ from starlette.responses import Response
 from plumbline.console import formats, views
 from plumbline.kernel import room
 from plumbline.kernel.context import Context
-from plumbline.kernel.errors import Corrupt, InvalidInput, PlumblineError
+from plumbline.kernel.errors import Corrupt, InvalidInput, NotFound, PlumblineError
 from plumbline.kernel.faces.http import House, Visitor
 from plumbline.kernel.installation import Installation
 from plumbline.kernel.ledger.queries import moment
@@ -62,7 +62,11 @@ def model_cost_page(request: Request, house: House, visitor: Visitor, model_id: 
                     threshold: Annotated[float, Query(ge=0, le=1)] = 0.5) -> Response:  # fmt: skip
     """The cost curve with a threshold that is looked at; nothing is changed by it."""
     found = service.detail(house, visitor, model_id)
-    told: dict[str, Any] = {"cost": pictures.cost(found.model, threshold), "cut": pictures.cut(found.model, threshold)}
+    curve = pictures.cost(found.model, threshold)
+    if curve is None:
+        raise NotFound(f"No cost curve was measured for {found.model.name}@{found.model.version}.",
+                       remedy="Ask the room that trains it to measure one.")  # fmt: skip
+    told: dict[str, Any] = {"cost": curve, "cut": pictures.cut(found.model, threshold)}
     if views.is_partial(request):
         return views.fragment(request, "models/_cost.html", model=found.model, **told)
     return views.page(request, "models/model.html", nav="models", **(_whole(found, visitor) | _drift(house, visitor, model_id) | told))  # fmt: skip

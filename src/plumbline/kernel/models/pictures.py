@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from plumbline.console import charts, formats
 from plumbline.console.charts import Bar
+from plumbline.kernel.models.cohorts import PREFIX
 from plumbline.kernel.models.metrics import wilson
 from plumbline.kernel.models.performance import ACCEPTED
 from plumbline.kernel.models.service import Measured
@@ -65,10 +66,13 @@ def figure(value: float) -> str:
 
 
 def latest(evaluations: Sequence[Measured]) -> list[Measured]:
-    """The newest evaluation of each dataset, those that say most first."""
-    return sorted(
-        newest_of_each(evaluations), key=lambda m: (_rank(TOLD_FIRST, m.evaluation.dataset), m.evaluation.dataset)
-    )
+    """The newest evaluation of each dataset, those that say most first; of its own decisions only the newest cohort, one that could
+    be judged if there is any."""
+    seen = {one.evaluation.dataset: one for one in newest_of_each(evaluations)}
+    own = sorted((seen[d].evaluation.extra.get("verdict") == "measured", d) for d in seen if d.startswith(PREFIX))
+    for _, dataset in own[:-1]:
+        del seen[dataset]
+    return sorted(seen.values(), key=lambda m: (_rank(TOLD_FIRST, m.evaluation.dataset), m.evaluation.dataset))
 
 
 def figures(evaluations: Sequence[Measured]) -> list[tuple[str, str, list[Cell]]]:

@@ -84,7 +84,10 @@ def _cohorts(session: Session, context: Context, kind: OutcomeKind, model_id: UU
     for (version, key), tally in found.items():
         kept = rows.get((version, f"{PREFIX}{key}"))
         measured = Measured(kept, figures[kept.id]) if kept is not None else None
-        made.append(Cohort(models[version], key, tally, standing(tally, kind, context.now), measured))
+        stands = standing(tally, kind, context.now)
+        made.append(
+            Cohort(models[version], key, tally.matured(kind) if stands.state == "mature" else tally, stands, measured)
+        )
     return sorted(made, key=lambda c: (c.key, c.model.id), reverse=True)
 
 
@@ -133,7 +136,11 @@ def evaluate(
         with Act(
             installation.database, context, "models.evaluate", "model", resource_id=cohort.model.id, right=right
         ) as act:
-            result.written.append((cohort.model.id, cohort.key, _keep(act, kind, cohort, columns, made)))
+            change = _keep(act, kind, cohort, columns, made)
+        if change is None:
+            result.unchanged += 1
+        else:
+            result.written.append((cohort.model.id, cohort.key, change))
     return result
 
 
@@ -162,13 +169,18 @@ def _columns(session: Session, org: UUID, kind: OutcomeKind, cohort: Cohort, fin
     return _Columns(probability, known, seen, drawn, digest.hexdigest())
 
 
-def _keep(act: Act, kind: OutcomeKind, cohort: Cohort, columns: _Columns, made: Performance) -> Change:
-    """Write the evaluation of a cohort, or put it in the place of the one that is there."""
+def _keep(act: Act, kind: OutcomeKind, cohort: Cohort, columns: _Columns, made: Performance) -> Change | None:
+    """Write the evaluation of a cohort, or put it in the place of the one that is there; ``None`` where another run has written
+    one since the labels were read: it may know more."""
     context, session, measured = act.context, act.session, made.measured
     labels.lock_version(session, context.organization_id, cohort.model.id)
     there = labels.cohort_evaluations(session, context.organization_id, [cohort.model.id], cohort.dataset).get(
         (cohort.model.id, cohort.dataset)
     )
+    known = None if cohort.measured is None else cohort.measured.evaluation.extra["labels_sha256"]
+    if (there.extra["labels_sha256"] if there is not None else None) != known:
+        act.done(cohort=cohort.key, superseded=True)
+        return None
     before = repository.metrics(session, context.organization_id, [there.id])[there.id] if there is not None else {}
     counts = measured.counts
     values: dict[str, Any] = {

@@ -255,14 +255,18 @@ def _write(one: Told, decision: Known, context: Context, found: Recorded, reason
     """A row as it is to be written; ``None`` if it says nothing new or must not be."""
     old, earlier = decision.noted or {}, []
     if decision.outcome is not None:
-        same = (decision.outcome, decision.outcome_at, old.get("event_at"), old.get("inclusion_probability"))
-        now = (
-            one.outcome,
-            one.outcome_at,
-            clock.text(one.event_at) if one.event_at else None,
-            one.inclusion_probability,
+        same = (
+            decision.outcome,
+            decision.outcome_at,
+            old.get("event_at"),
+            old.get("inclusion_probability"),
+            old.get("source"),
         )
-        if same == now or (decision.outcome == one.outcome and reason is None):
+        event = clock.text(one.event_at) if one.event_at else None
+        now = (one.outcome, one.outcome_at, event, one.inclusion_probability, one.source)
+        # that a decision was drawn for an audit is news, though its outcome was known
+        drawn = one.source == "audit_sample" and one.inclusion_probability != old.get("inclusion_probability")
+        if same == now or (decision.outcome == one.outcome and reason is None and not drawn):
             found.unchanged += 1
             return None
         was_at = decision.outcome_at or decision.created_at
