@@ -37,6 +37,7 @@ def notice_facts(n: Any) -> dict[str, Any]:
     return {
         "id": n.id, "prediction_id": n.prediction_id, "jurisdiction": n.jurisdiction, "state": n.state, "due_at": n.due_at,
         "issued_at": n.issued_at, "channel": n.channel, "cause": n.cause, "reasons": n.reasons or [], "document_sha256": n.document_sha256,
+        "earlier": [{name: one[name] for name in ("issued_at", "channel", "document_sha256")} for one in n.earlier or []],
     }  # fmt: skip
 
 

@@ -233,24 +233,27 @@ def _with_subject(session: Session, organization_id: UUID, *where: sa.ColumnElem
     return [(row[0], row[1]) for row in session.execute(statement)]
 
 
-def declines_without_notice(session: Session, organization_id: UUID, since: datetime, most: int) -> list[UUID]:
-    """Declines from ``since`` on of which no notice is kept and whose subject is not erased, the oldest first."""
+def declines_without_notice(session: Session, organization_id: UUID, since: datetime, most: int) -> list[tuple[UUID, datetime | None]]:  # fmt: skip
+    """Declines that stand, from ``since`` on, of which no notice is kept and whose subject is not erased, the oldest first; with
+    when a person declined what the model did not."""
     if session.connection().dialect.name == "postgresql":
         decision = sa.func.jsonb_extract_path_text(Prediction.extra, "decision")
     else:
         decision = sa.func.json_extract(Prediction.extra, "$.decision")
+    model = sa.type_coerce(decision, sa.Text())
     statement = (
-        sa.select(Prediction.id)
+        sa.select(Prediction.id, model, sa.func.coalesce(Review.decided_at, Review.closed_at))
+        .outerjoin(Review, sa.and_(Review.prediction_id == Prediction.id, Review.organization_id == organization_id))
         .outerjoin(
             CreditNotice,
             sa.and_(CreditNotice.prediction_id == Prediction.id, CreditNotice.organization_id == organization_id),
         )
         .where(
             Prediction.organization_id == organization_id, Prediction.prediction_type == TYPE, Prediction.id >= first_id(since),
-            Prediction.shadow_of.is_(None), Prediction.subject_id != ERASED, sa.type_coerce(decision, sa.Text()) == "decline",
+            Prediction.shadow_of.is_(None), Prediction.subject_id != ERASED, sa.func.coalesce(Review.final_decision, model) == "decline",
             CreditNotice.id.is_(None),
         )
         .order_by(Prediction.id)
         .limit(most)
     )  # fmt: skip
-    return list(session.scalars(statement))
+    return [(row[0], None if row[1] == "decline" else row[2]) for row in session.execute(statement)]

@@ -53,6 +53,7 @@ class CreditNotice(TenantOwned, Timestamped, Table):
     """The notice that is due for a decline, with its clock; once issued, the document as the applicant has it.
 
     ``warned_at`` and ``overdue_at`` say since when it stands on the triage list, ``owner_id`` who took it there.
+    ``earlier`` holds what went out before it was withdrawn and due again.
     """
 
     __tablename__ = "credit_notices"
@@ -78,6 +79,7 @@ class CreditNotice(TenantOwned, Timestamped, Table):
     document: Mapped[Any] = mapped_column(types.Json, nullable=True)
     page: Mapped[str | None]
     document_sha256: Mapped[str | None]
+    earlier: Mapped[Any] = mapped_column(types.Json, nullable=True)
     owner_id: Mapped[UUID | None]
     warned_at: Mapped[datetime | None]
     overdue_at: Mapped[datetime | None]

@@ -7,8 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from plumbline.credit import service
+from plumbline.credit.pages import reading
 from plumbline.credit.service import creditors, notices
-from tests.credit.pages.desk import Desk
+from plumbline.kernel.paging import PageRequest
+from tests.credit.pages.desk import Desk, csv
 from tests.credit.pages.test_room import moved
 
 HTMX = {"HX-Request": "true"}
@@ -133,3 +136,20 @@ def test_who_may_not_sees_no_acts_and_is_refused(desk: Desk) -> None:
         < notices.notice_of(desk.lender.installation, desk.lender.analyst, key).due_at
         - desk.lender.installation.clock()
     )  # type: ignore[operator]
+
+
+def test_of_a_long_file_the_page_does_not_read_the_file_to_show_a_draft(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(desk)
+    house, done = desk.lender.installation, desk.scored(csv(60))
+    rows = service.rows_of(house, desk.lender.analyst, done.batch.id, PageRequest(60)).items
+    refused = next(p.id for p in rows if p.extra["decision"] == "decline")
+    browser, told = desk.browser("analyst"), 'aria-label="Reasons in the notice"'
+    assert told in browser.get(f"/credit/decisions/{refused}").text
+    monkeypatch.setattr(reading, "INLINE", 10)
+    page = browser.get(f"/credit/decisions/{refused}").text
+    assert told not in page
+    assert "Issue the notice…" in page
+    assert browser.post(f"/credit/decisions/{refused}/notice", {"channel": "letter"}).status_code == 303
+    assert state(desk, refused) == "issued"

@@ -201,6 +201,12 @@ def test_an_override_withdraws_it_and_a_second_one_makes_it_due_again(lender: Le
     by_two(lender, key, "decline")
     assert state(lender, key) == "open"
     assert issue(lender, key).notice.state == "issued"
+    first = notices.notice_of(lender.installation, lender.analyst, sent).notice
+    by_two(lender, sent, "decline")
+    again = issue(lender, sent).notice
+    assert first is not None
+    (kept,) = again.earlier
+    assert (kept["page"], kept["document_sha256"], kept["channel"]) == (first.page, first.document_sha256, "letter")
 
 
 def test_a_person_declines_what_the_model_approved_in_words_of_their_own(embedded: Lender) -> None:
@@ -366,13 +372,17 @@ def test_settings_are_checked(embedded: Lender) -> None:
     assert creditors.change(embedded.installation, embedded.admin, bureau="")["bureau"] is None
 
 
-def test_the_score_range_is_that_of_the_rows_it_was_measured_on(embedded: Lender) -> None:
+def test_the_score_range_is_that_of_the_test_rows_whatever_became_known_later(embedded: Lender) -> None:
     settled(embedded, **US)
-    made = notices.draft(embedded.installation, embedded.analyst, declined(embedded))
-    measured = models.evaluations_of(embedded.installation, embedded.admin, embedded.model_id)
-    if any(m.evaluation.extra.get("histogram") for m in measured):
-        assert made.lowest is not None
-        assert made.highest is not None
-        assert 300 < made.lowest < made.highest < 900
-    else:
-        assert (made.lowest, made.highest) == (None, None)
+    key, house = declined(embedded), embedded.installation
+    before = notices.draft(house, embedded.analyst, key)
+    assert before.lowest is not None
+    assert before.highest is not None
+    assert 300 < before.lowest < before.highest < 900
+    narrow = [[0] * 999 + [1], [0] * 1000]  # a later cohort: one good row at the very end of the scale
+    cohort = models.Evaluated("production:2026-10", 1, extra={"histogram": narrow})
+    later(embedded, 1)
+    with house.database.write(embedded.id) as session:
+        models.insert_evaluation(session, embedded.admin, embedded.model_id, cohort)
+    after = notices.draft(house, embedded.analyst, key)
+    assert (after.lowest, after.highest) == (before.lowest, before.highest)

@@ -35,6 +35,9 @@ class NoticeOut(BaseModel):
     cause: str | None = Field(description="Why it was late.")
     reasons: list[dict[str, Any]]
     document_sha256: str | None = Field(description="SHA-256 of the page to print; it stands in the ledger.")
+    earlier: list[dict[str, Any]] = Field(
+        description="What went out before it was withdrawn and due again: when, how, its hash."
+    )
     document: dict[str, Any] | None = Field(description="What stands in it, once it is issued.")
 
 
@@ -115,7 +118,7 @@ def get_credit_notice(house: House, caller: Caller, prediction_id: UUID) -> Noti
             "state": view.state,
             "due_at": view.due_at,
         }
-        return NoticeOut.model_validate(dict.fromkeys(NoticeOut.model_fields) | {"reasons": []} | known)
+        return NoticeOut.model_validate(dict.fromkeys(NoticeOut.model_fields) | {"reasons": [], "earlier": []} | known)
     return NoticeOut(**notice_facts(view.notice), document=view.notice.document)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plumbline.credit.cli.groups import SchemaName, credit
+from plumbline.credit.cli.groups import SchemaName, credit, with_outcomes
 from plumbline.kernel.faces.cli import Json, invocation, print_facts, print_json, print_table, progress
 
 
@@ -24,18 +24,22 @@ def alternatives(
     as_json: Json = False,
 ) -> None:
     """Search for models that treat a group less unequally, and record what was tried and what came of it."""
-    from plumbline.credit import service
     from plumbline.credit.intake.schema import Schema
     from plumbline.credit.service.alternatives import search_alternatives
-    from plumbline.credit.service.training import limits_of
 
     called = invocation(context)
     declared = Schema.load(schema)
-    with progress("reading"):
-        read = service.check_files(path, declared, scoring=False, limits=limits_of(called.installation))
-    with progress("searching"):
+    read = with_outcomes(called.installation, path, declared)
+    with progress("searching") as told:
         found = search_alternatives(
-            called.installation, called.context, model, tables=read.tables, schema=declared, group=group, most=most
+            called.installation,
+            called.context,
+            model,
+            tables=read.tables,
+            schema=declared,
+            group=group,
+            most=most,
+            told=told,
         )
     if as_json:
         print_json(found.to_dict())

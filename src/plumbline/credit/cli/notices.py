@@ -137,7 +137,7 @@ def issue(
     called = invocation(context)
     issued = service.issue(called.installation, called.context, key_of(prediction), channel=channel.value, cause=cause, reasons=reason or ())  # fmt: skip
     if to is not None:
-        _write(to, (issued.notice.page or "").encode())
+        _write(to, service.page_of(called.installation, called.context, issued.notice.prediction_id))
     _print(notice_facts(issued.notice) | {"repeated": issued.repeated}, as_json, document=issued.notice.document)
 
 

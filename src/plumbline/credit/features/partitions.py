@@ -1,4 +1,7 @@
-"""Applications and their linked rows in parts that know nothing of each other, as several machines would have them."""
+"""Applications and their linked rows in parts that know nothing of each other, as several machines would have them.
+
+For programs that spread the work: the product's own batches run on one machine, chunk by chunk.
+"""
 
 from __future__ import annotations
 

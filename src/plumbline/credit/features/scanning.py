@@ -1,4 +1,7 @@
-"""Tables in files, as plans that read them as they are needed."""
+"""Tables in files, as plans that read them as they are needed.
+
+For programs that hold more than fits: training and batches of the product itself read through the intake, which validates each row.
+"""
 
 from __future__ import annotations
 

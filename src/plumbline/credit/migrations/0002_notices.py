@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("document", types.Json(), nullable=True),
         sa.Column("page", sa.Text(), nullable=True),
         sa.Column("document_sha256", sa.Text(), nullable=True),
+        sa.Column("earlier", types.Json(), nullable=True),
         sa.Column("owner_id", types.Id(), nullable=True),
         sa.Column("warned_at", types.Timestamp(), nullable=True),
         sa.Column("overdue_at", types.Timestamp(), nullable=True),

@@ -158,7 +158,7 @@ def page_of(request: Request, house: Installation, visitor: Context, prediction_
     inline = batch is None or (batch.batch.num_applications or 0) <= reading.INLINE
     scale = why.scale_of(view.model.extra)
     low, counts = reading.recent_scores(house, visitor, scale)
-    card = card_of(house, visitor, view, forms or Forms())
+    card = card_of(house, visitor, view, forms or Forms(), composed=inline)
     kept = card["notice"].notice
     subjects = [
         p.id,

@@ -28,8 +28,11 @@ class Forms:
     override: Form = field(default_factory=lambda: EMPTY)
 
 
-def card_of(installation: Installation, visitor: Context, view: DecisionView, forms: Forms) -> dict[str, Any]:
-    """The template's variables."""
+def card_of(installation: Installation, visitor: Context, view: DecisionView, forms: Forms, *, composed: bool = True) -> dict[str, Any]:  # fmt: skip
+    """The template's variables.
+
+    :param composed: show what a notice would say; of a row of a long file that reads the file.
+    """
     found = notices.view_of(installation, visitor, view)
     texts = jurisdictions().get(found.jurisdiction)
     model, erased = view.prediction.extra["decision"], view.prediction.subject_id == ERASED
@@ -38,8 +41,8 @@ def card_of(installation: Installation, visitor: Context, view: DecisionView, fo
     may_issue = visitor.may("credit.notice") and found.state == "open" and not erased
     draft: Notice | None = None
     fault: PlumblineError | None = None
-    if may_issue and model != "approve":
-        made = notices.fault_of(installation, visitor, view.prediction.id)
+    if composed and may_issue and model != "approve":
+        made = notices.fault_of(installation, visitor, view)
         if isinstance(made, Notice):
             draft = made
         elif model == "decline" or not _about_reasons(made):  # else a person writes the reasons

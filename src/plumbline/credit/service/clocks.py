@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 from plumbline.credit import repository
 from plumbline.credit.notices import Creditor, Jurisdiction, jurisdictions
 from plumbline.credit.tables import CreditNotice
+from plumbline.kernel import clock
 from plumbline.kernel.context import Context
 from plumbline.kernel.database import WriteSession, new_id
 from plumbline.kernel.errors import Corrupt, Where
 from plumbline.kernel.findings import service as findings
 from plumbline.kernel.identity import repository as people
+from plumbline.kernel.models.tables import Prediction
 
 ROOM = "credit"
 SETTING = "credit_notices"
@@ -51,19 +53,17 @@ def chosen(session: Session, organization_id: UUID) -> Chosen:
     return Chosen(found, Creditor.of(named), given.get("days"))
 
 
-def start(
-    session: WriteSession, context: Context, declined: Sequence[UUID], *, final_at: datetime | None = None
-) -> int:
+def start(session: WriteSession, context: Context, declined: Mapping[UUID, datetime | None]) -> int:
     """Start the clock of each of these declines that has none; how many were started.
 
-    :param final_at: when a person declined what the model did not.
+    :param declined: decision → when a person declined what the model did not; None where the model declined.
     """
     if not declined:
         return 0
     now = chosen(session, context.organization_id)
     rows = []
-    for key, decided_at in repository.decided_at(session, context.organization_id, declined):
-        due = now.jurisdiction.due(decided_at, final_at, now.days)
+    for key, decided_at in repository.decided_at(session, context.organization_id, list(declined)):
+        due = now.jurisdiction.due(decided_at, declined[key], now.days)
         rows.append({
             "id": new_id(context.now), "organization_id": context.organization_id, "prediction_id": key, "kind": "adverse_action",
             "jurisdiction": now.jurisdiction.code, "state": "open", "due_at": due, "created_at": context.now, "updated_at": context.now,
@@ -71,28 +71,34 @@ def start(
     return repository.insert_notices(session, rows)
 
 
-def settle(session: WriteSession, context: Context, prediction_id: UUID, decision: str) -> str | None:
+def settle(session: WriteSession, context: Context, decided: Prediction, decision: str) -> str | None:
     """A person's final decision moves the clock: an approval withdraws the notice, a decline starts it.
 
     :returns: what became of the notice, or None if nothing changed.
     """
     org = context.organization_id
-    there = repository.notice_of(session, org, prediction_id)
+    there = repository.notice_of(session, org, decided.id)
     if decision == "approve":
         if there is None or there.state == "withdrawn":
             return None
         close(session, context, there.id, state="withdrawn")
         return "withdrawn" if there.state == "open" else "withdrawn after it was issued"
     if there is None:
-        start(session, context, [prediction_id], final_at=context.now)
+        start(session, context, {decided.id: None if decided.extra["decision"] == "decline" else context.now})
         return "due"
     if there.state != "withdrawn":
         return None
     now = chosen(session, org)
-    ((_, decided_at),) = repository.decided_at(session, org, [prediction_id])
+    earlier = there.earlier or []
+    if there.issued_at is not None:  # what the applicant has in hand is kept beside what will follow
+        told = {
+            name: getattr(there, name)
+            for name in ("jurisdiction", "channel", "cause", "reasons", "document", "page", "document_sha256")
+        }
+        earlier = [*earlier, {"issued_at": clock.text(there.issued_at), **told}]
     repository.update_notices(
         session, org, [there.id], state="open", jurisdiction=now.jurisdiction.code,
-        due_at=now.jurisdiction.due(decided_at, context.now, now.days), issued_at=None, issued_by=None, channel=None, cause=None, reasons=None,
+        due_at=now.jurisdiction.due(decided.created_at, context.now, now.days), earlier=earlier or None, issued_at=None, issued_by=None, channel=None, cause=None, reasons=None,
         document=None, page=None, document_sha256=None, owner_id=None, warned_at=None, overdue_at=None, closed_at=None, updated_at=context.now,
     )  # fmt: skip
     return "due again"

@@ -29,12 +29,17 @@ class Words:
         self._reviews(session, organization_id, held, now)
         for notice in repository.notices_with(session, organization_id, held.resources):
             key = notice.id
-            if notice.state != "open" and notice.page is None and notice.cause in (None, ERASED):
+            if (
+                notice.state != "open"
+                and notice.page is None
+                and notice.earlier is None
+                and notice.cause in (None, ERASED)
+            ):
                 continue
             title = clocks.finding_of(notice, ERASED)["title"]
             findings.retitle(session, organization_id, room=ROOM, subject_id=key, title=title)
             cause = notice.cause and ERASED
-            repository.update_notices(session, organization_id, [key], document=None, page=None, reasons=None, cause=cause, updated_at=now)  # fmt: skip
+            repository.update_notices(session, organization_id, [key], document=None, page=None, reasons=None, earlier=None, cause=cause, updated_at=now)  # fmt: skip
             if notice.state == "open":  # there is nothing left to issue it from
                 clocks.close(session, Context(organization_id, "system", "erasure", "ledger", now), key, state="withdrawn", cause=ERASED)  # fmt: skip
 

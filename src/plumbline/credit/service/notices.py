@@ -19,7 +19,7 @@ from plumbline.credit.modelling.scorer import Scorer
 from plumbline.credit.notices import Basis, Grounds, Notice, Principal, as_html, compose, principal, stated
 from plumbline.credit.service import clocks
 from plumbline.credit.service.decisions import DecisionView, decision_of, explain
-from plumbline.credit.service.reviews import ASK
+from plumbline.credit.service.reviews import ASK, held
 from plumbline.credit.tables import CreditNotice
 from plumbline.kernel.context import Context
 from plumbline.kernel.errors import Conflict, InvalidInput, NotFound, PlumblineError, Where
@@ -104,7 +104,11 @@ def list_notices(installation: Installation, context: Context, request: PageRequ
     """Notices, newest first.
 
     :param due_within: only open ones whose clock ends within so many days from now, or has ended.
+    :raises InvalidInput: a clock is asked for of notices that have none any more.
     """
+    if due_within is not None and state not in (None, "open"):
+        raise InvalidInput(f"A notice that is {state} is not due any more.", where=Where(field="state"),
+                           remedy="Leave out the state, or the days.")  # fmt: skip
     context.require("credit.read")
     before = None if due_within is None else context.now + timedelta(days=due_within)
     with installation.database.read(context.organization_id) as session:
@@ -160,17 +164,19 @@ def issue(installation: Installation, context: Context, prediction_id: UUID, *, 
         page = as_html(made)
         sha256 = hashlib.sha256(page).hexdigest()
 
-        repository.hold(act.session, org, prediction_id)  # an override or a twin may have come first
+        held(act.session, context, prediction_id)  # an override, an erasure or a twin may have come first
         review = repository.review_of(act.session, org, prediction_id)
         if review is not None and review.final_decision == "approve":
             raise _approved()
         there = repository.notice_of(act.session, org, prediction_id)
         if there is None:
-            clocks.start(act.session, context, [prediction_id], final_at=_final_at(decision))
+            clocks.start(act.session, context, {prediction_id: _final_at(decision)})
             there = repository.notice_of(act.session, org, prediction_id)
             assert there is not None
         if there.state in clocks.ISSUED:
             return _again(act, there)
+        if there.state != "open":
+            raise _approved()
         state = "late" if late else "issued"
         told = [reason.to_dict() for reason in made.reasons]
         clocks.close(
@@ -277,8 +283,12 @@ def _range(
     """Points of the applications the version was measured on, lowest and highest; None where they are not kept."""
     import numpy as np
 
-    for measured in models.evaluations_of(installation, context, decision.model.id):
-        if fine := measured.evaluation.extra.get("histogram"):
+    measured = {
+        one.evaluation.dataset: one.evaluation.extra
+        for one in reversed(models.evaluations_of(installation, context, decision.model.id))
+    }
+    for dataset in ("test", "policy", "cross_validation"):  # not what became known of its accepted ones later
+        if fine := measured.get(dataset, {}).get("histogram"):
             counts = np.sum(np.asarray(fine, dtype=np.int64), axis=0)
             used = np.flatnonzero(counts)
             if len(used):
@@ -297,9 +307,10 @@ def _days(span: timedelta) -> str:
     return "1 day" if span.days == 1 else f"{span.days} days" if span.days else "less than a day"
 
 
-def fault_of(installation: Installation, context: Context, prediction_id: UUID) -> Notice | PlumblineError:
-    """The draft, or why there is none."""
+def fault_of(installation: Installation, context: Context, decision: DecisionView) -> Notice | PlumblineError:
+    """The draft of a decision that is at hand, or why there is none."""
+    context.require("credit.read")
     try:
-        return draft(installation, context, prediction_id)
+        return _composed(installation, reading_of(context), decision, ())
     except PlumblineError as error:
         return error

@@ -70,7 +70,7 @@ def open_reviews(session: WriteSession, context: Context, decided: Sequence[Conc
         found.append(finding_of(key, one, severity, due))
     repository.insert_reviews(session, rows)
     findings.raise_many(session, context, found)
-    clocks.start(session, context, [one.prediction_id for one in decided if one.decision == "decline"])
+    clocks.start(session, context, {one.prediction_id: None for one in decided if one.decision == "decline"})
     return len(rows)
 
 
@@ -112,7 +112,7 @@ def request_review(installation: Installation, context: Context, prediction_id: 
             raise InvalidInput(f"'{through}' is no way to ask.", where=Where(field="through"),
                                remedy=f"Use one of {', '.join(THROUGH)}.")  # fmt: skip
         said = words.strip()[:MOST] or None
-        decided = _held(act.session, context, prediction_id)
+        decided = held(act.session, context, prediction_id)
         there = repository.review_of(act.session, context.organization_id, prediction_id)
         if there is not None and there.state != "resolved" and there.requested_at is not None:
             raise Conflict(f"This review was asked for on {there.requested_at:%d %B %Y} and is due on {there.due_at:%d %B %Y}.",
@@ -138,7 +138,7 @@ def override(installation: Installation, context: Context, prediction_id: UUID, 
     with Act(installation.database, context, "credit.review.override", "credit_review", right=RIGHT) as act:
         because = written(cause, "cause")
         final(decision)
-        decided = _held(act.session, context, prediction_id)
+        decided = held(act.session, context, prediction_id)
         there = repository.review_of(act.session, context.organization_id, prediction_id)
         if there is None or there.state == "resolved":
             there = _opened(act.session, context, decided, there, due_at=context.now + DUE)
@@ -146,7 +146,11 @@ def override(installation: Installation, context: Context, prediction_id: UUID, 
         return repository.review(act.session, context.organization_id, there.id)
 
 
-def _held(session: WriteSession, context: Context, prediction_id: UUID) -> Prediction:
+def held(session: WriteSession, context: Context, prediction_id: UUID) -> Prediction:
+    """A decision, held until the transaction ends.
+
+    :raises Conflict: it was erased.
+    """
     decided = repository.hold(session, context.organization_id, prediction_id)
     if decided.subject_id == ERASED:
         raise Conflict("The input and the reasons of this decision were erased: there is nothing left to look at.",
@@ -213,7 +217,7 @@ def decide(act: Act, review: Review, decided: Prediction, cause: str, decision: 
     findings.follow(act.session, context, room=ROOM, subject_id=review.id, state="resolved", owner_id=owner)
     notice = None
     if decision and decided.subject_id != ERASED:
-        notice = clocks.settle(act.session, context, decided.id, decision)
+        notice = clocks.settle(act.session, context, decided, decision)
     told = {
         "overrides": standing if turns else None,
         "proposed_by": str(proposed_by) if proposed_by else None,

@@ -73,7 +73,8 @@ def _lowest_ratio(installation: Installation, context: Context, _since: datetime
     for one in models.evaluations_of(installation, context, model.id):
         if LOWEST_RATIO in one.metrics:
             at = datetime.combine(one.evaluation.evaluation_date, time.min, UTC)
-            return Sample(one.metrics[LOWEST_RATIO], None, one.evaluation.sample_count, at, f"/models/{model.id}")
+            rows = one.evaluation.extra["fairness"]["rows"]
+            return Sample(one.metrics[LOWEST_RATIO], None, rows, at, f"/credit/models/{model.id}/fairness")
     return Sample(None, evidence=f"/models/{model.id}", reason="Fairness was not measured.")
 
 
@@ -98,5 +99,5 @@ SOURCES = (
     MetricSource("credit.worst_psi", "Largest significant PSI of the newest comparison", "number", "down", None, READ, _worst_psi),
     MetricSource("credit.lowest_approval_ratio", "Lowest approval-rate ratio of a group", "share", "up", None, READ, _lowest_ratio),
     MetricSource("credit.notices_in_time", "Notices that went out in time", "share", "up", QUARTER, READ, _notices_in_time),
-    MetricSource("credit.replays_equal", "Replays that came out equal", "share", "up", YEAR, READ, _replays_equal),
+    MetricSource("credit.replays_equal", "Replays that came out equal, of those that could be run", "share", "up", YEAR, READ, _replays_equal),
 )  # fmt: skip

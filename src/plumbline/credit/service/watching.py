@@ -35,7 +35,7 @@ def watch(installation: Installation, claim: Claim) -> None:
         if not missing:
             break
         with claim.chunk(len(missing)) as session:
-            begun = clocks.start(session, context, missing)
+            begun = clocks.start(session, context, dict(missing))
         if not begun:  # another run has them
             break
         started += begun
